@@ -1,0 +1,228 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Failed is a delivery that needs a person: set aside, or waiting for longer than it should.
+type Failed struct {
+	ID       int64
+	Event    int64
+	Topic    string
+	Channel  string // as people know it, where it is known
+	Rule     string
+	Aside    bool // otherwise it waits, and goes out by itself once its channel is mended
+	Reason   string
+	Received time.Time
+}
+
+const failedQuery = `
+SELECT d.id, d.event, e.topic, COALESCE((SELECT '#' || c.name FROM channels c WHERE c.id = d.channel AND c.name <> '' LIMIT 1), d.channel),
+	d.rule, d.state = 'aside', CASE d.state WHEN 'aside' THEN d.reason ELSE COALESCE((SELECT t.reason FROM troubles t WHERE t.channel = d.channel), '') END,
+	e.received_at
+FROM deliveries d JOIN events e ON e.id = d.event
+WHERE d.state = 'aside' OR d.state = 'waiting' AND (d.channel IN (SELECT channel FROM troubles) OR e.received_at < ?)
+ORDER BY d.id LIMIT ?`
+
+// Failed lists what was set aside, and what waits for a channel that is stuck or has waited since before a time;
+// oldest first, at most limit.
+func (s *Store) Failed(ctx context.Context, before time.Time, limit int) ([]Failed, error) {
+	rows, err := s.db.QueryContext(ctx, failedQuery, millis(before), limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading what failed: %w", explain(err))
+	}
+	defer rows.Close()
+	var list []Failed
+	for rows.Next() {
+		var f Failed
+		var received int64
+		if err := rows.Scan(&f.ID, &f.Event, &f.Topic, &f.Channel, &f.Rule, &f.Aside, &f.Reason, &received); err != nil {
+			return nil, fmt.Errorf("reading what failed: %w", err)
+		}
+		f.Received = fromMillis(received)
+		list = append(list, f)
+	}
+	return list, explain(rows.Err())
+}
+
+// Selection says which deliveries to send again, and where.
+type Selection struct {
+	IDs  []int64
+	All  bool   // all that was set aside
+	From string // all that was set aside or waits for this channel; with All or IDs: only of those
+	To   string // another channel; "" is the one they were for
+}
+
+// Replayed tells what became of a Selection.
+type Replayed struct {
+	Sent    int     // deliveries that wait now, behind all others
+	Already int     // left alone: the channel has the event, or it waits there already
+	Unknown []int64 // ids of which there is none, or that were sent long ago
+}
+
+// Replay lets deliveries wait again, last in their channel or in another. The rows get new ids.
+func (s *Store) Replay(ctx context.Context, sel Selection, now time.Time) (Replayed, error) {
+	var done Replayed
+	err := s.writer.do(ctx, func(t *tx) (err error) {
+		done = Replayed{}
+		var from, to string
+		if from, err = idOf(t, sel.From); err != nil {
+			return err
+		}
+		if to, err = idOf(t, sel.To); err != nil {
+			return err
+		}
+		chosen, err := choose(t, sel, from)
+		if err != nil {
+			return err
+		}
+		for _, id := range sel.IDs {
+			if !slices.ContainsFunc(chosen, func(c candidate) bool { return c.id == id }) {
+				done.Unknown = append(done.Unknown, id)
+			}
+		}
+		for _, c := range chosen {
+			target := to
+			if target == "" {
+				target = c.channel
+			}
+			again, err := replay(t, c, target, millis(now))
+			if err != nil {
+				return err
+			}
+			if again {
+				done.Sent++
+			} else {
+				done.Already++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Replayed{}, fmt.Errorf("sending again: %w", err)
+	}
+	return done, nil
+}
+
+// idOf returns the id that a channel's name stands for, where that is known, or the reference itself.
+func idOf(t *tx, ref string) (string, error) {
+	id := ref
+	_, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{ref}, &id)
+	return id, err
+}
+
+type candidate struct {
+	id, event              int64
+	part                   int
+	channel, rule, options string
+	reply, state           string
+}
+
+// choose returns what a selection names, in its order.
+func choose(t *tx, sel Selection, from string) ([]candidate, error) {
+	const columns = `SELECT id, event, part, channel, reply, rule, options, state FROM deliveries `
+	var chosen []candidate
+	read := func(query string, args ...any) error {
+		rows, err := t.w.conn.QueryContext(t.ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var c candidate
+			if err := rows.Scan(&c.id, &c.event, &c.part, &c.channel, &c.reply, &c.rule, &c.options, &c.state); err != nil {
+				return err
+			}
+			if from == "" || c.channel == from || c.channel == sel.From {
+				chosen = append(chosen, c)
+			}
+		}
+		return rows.Err()
+	}
+	switch {
+	case len(sel.IDs) > 0:
+		for _, id := range sel.IDs {
+			if err := read(columns+`WHERE id = ? AND state IN ('aside', 'waiting')`, id); err != nil {
+				return nil, err
+			}
+		}
+	case sel.All:
+		return chosen, read(columns + `WHERE state = 'aside' ORDER BY id`)
+	case sel.From != "":
+		return chosen, read(columns+`WHERE channel IN (?, ?) AND state IN ('aside', 'waiting') ORDER BY id`, sel.From, from)
+	}
+	return chosen, nil
+}
+
+// replay lets one delivery wait again; false if it is left alone.
+func replay(t *tx, c candidate, channel string, now int64) (bool, error) {
+	if c.state == "waiting" && c.channel == channel {
+		return false, nil
+	}
+	if c.channel != channel {
+		var other int64
+		there, err := t.scan(`SELECT id FROM deliveries WHERE event = ? AND part = ? AND channel = ?`, []any{c.event, c.part, channel}, &other)
+		if err != nil || there {
+			return false, err
+		}
+		c.reply = "" // that message is in the other channel
+	}
+	if err := t.exec(`DELETE FROM deliveries WHERE id = ?`, c.id); err != nil {
+		return false, err
+	}
+	err := t.exec(`INSERT INTO deliveries (event, part, channel, reply, rule, options, state, alone, at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`,
+		c.event, c.part, channel, c.reply, c.rule, c.options, c.state == "aside", now)
+	return err == nil, err
+}
+
+// Stuck is a channel that needs a person.
+type Stuck struct {
+	Channel string
+	Waiting int       // deliveries
+	Oldest  time.Time // when the oldest of those came in; zero if none waits
+	Aside   int       // deliveries that were set aside and not yet told
+	Reason  string    // why the last of those was set aside
+}
+
+const stuckQuery = `SELECT
+	(SELECT count(*) FROM deliveries WHERE state = 'waiting' AND channel = ?1),
+	(SELECT e.received_at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'waiting' AND d.channel = ?1 ORDER BY d.part > 0, d.id LIMIT 1),
+	(SELECT count(*) FROM deliveries WHERE state = 'aside' AND told = 0 AND channel = ?1),
+	COALESCE((SELECT reason FROM deliveries WHERE state = 'aside' AND told = 0 AND channel = ?1 ORDER BY id DESC LIMIT 1), '')`
+
+// StuckAt tells how a channel stands.
+func (s *Store) StuckAt(ctx context.Context, channel string) (Stuck, error) {
+	at := Stuck{Channel: channel}
+	var oldest sql.NullInt64
+	err := s.db.QueryRowContext(ctx, stuckQuery, channel).
+		Scan(&at.Waiting, &oldest, &at.Aside, &at.Reason)
+	if err != nil {
+		return at, fmt.Errorf("reading what is stuck: %w", explain(err))
+	}
+	if oldest.Valid {
+		at.Oldest = fromMillis(oldest.Int64)
+	}
+	return at, nil
+}
+
+// Untold lists the channels in which something was set aside that nobody was told of.
+func (s *Store) Untold(ctx context.Context) ([]string, error) {
+	return s.strings(ctx, untoldQuery)
+}
+
+const untoldQuery = `SELECT DISTINCT channel FROM deliveries WHERE state = 'aside' AND told = 0`
+
+// Tell notes that a person was told of all that was set aside in a channel until now.
+func (s *Store) Tell(ctx context.Context, channel string) error {
+	err := s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`UPDATE deliveries SET told = 1 WHERE state = 'aside' AND told = 0 AND channel = ?`, channel)
+	})
+	if err != nil {
+		return fmt.Errorf("recording what was told: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Channel is what is known of a channel that a rule names.
+type Channel struct {
+	Ref  string // as the rule has it
+	ID   string // Slack's
+	Name string // as Slack had it when it was asked, without #
+}
+
+// Resolve commits which id a reference stands for, and moves what waits under the reference to the id. What the
+// channel has already, under another of its names, it doesn't get again.
+func (s *Store) Resolve(ctx context.Context, c Channel) error {
+	err := s.writer.do(ctx, func(t *tx) error {
+		if err := t.exec(`INSERT INTO channels (ref, id, name) VALUES (?, ?, ?) ON CONFLICT (ref) DO UPDATE SET id = excluded.id, name = excluded.name`,
+			c.Ref, c.ID, c.Name); err != nil {
+			return err
+		}
+		if c.Ref == c.ID {
+			return nil
+		}
+		return move(t, c.Ref, c.ID)
+	})
+	if err != nil {
+		return fmt.Errorf("recording channel %s: %w", c.Ref, err)
+	}
+	return nil
+}
+
+// Move lets what waits, or is set aside, for one channel wait for another, behind nothing but what was before it
+// there.
+func (s *Store) Move(ctx context.Context, from, to string) error {
+	err := s.writer.do(ctx, func(t *tx) error { return move(t, from, to) })
+	if err != nil {
+		return fmt.Errorf("moving what waits for %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func move(t *tx, from, to string) error {
+	for _, query := range []string{
+		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'waiting'
+			AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?2)`,
+		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'aside'
+			AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?2)`,
+		`UPDATE deliveries SET channel = ?2 WHERE channel = ?1 AND state = 'waiting'`,
+		`UPDATE deliveries SET channel = ?2 WHERE channel = ?1 AND state = 'aside'`,
+	} {
+		if err := t.exec(query, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Channels lists what references were resolved to.
+func (s *Store) Channels(ctx context.Context) ([]Channel, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT ref, id, name FROM channels ORDER BY ref`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var list []Channel
+	for rows.Next() {
+		var c Channel
+		if err := rows.Scan(&c.Ref, &c.ID, &c.Name); err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, explain(rows.Err())
+}
+
+// Trouble is why a channel is stuck.
+type Trouble struct {
+	Channel string
+	Reason  string
+	Since   time.Time
+}
+
+// SetTrouble commits why a channel is stuck; since when stays as it was when it was first stuck.
+func (s *Store) SetTrouble(ctx context.Context, channel, reason string, now time.Time) error {
+	return s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO troubles (channel, reason, since) VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET reason = excluded.reason`,
+			channel, reason, millis(now))
+	})
+}
+
+// ClearTrouble commits that a channel is stuck no more.
+func (s *Store) ClearTrouble(ctx context.Context, channel string) error {
+	return s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`DELETE FROM troubles WHERE channel = ?`, channel)
+	})
+}
+
+// Troubles lists the channels that are stuck.
+func (s *Store) Troubles(ctx context.Context) ([]Trouble, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT channel, reason, since FROM troubles ORDER BY channel`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var list []Trouble
+	for rows.Next() {
+		var t Trouble
+		var since int64
+		if err := rows.Scan(&t.Channel, &t.Reason, &since); err != nil {
+			return nil, err
+		}
+		t.Since = fromMillis(since)
+		list = append(list, t)
+	}
+	return list, explain(rows.Err())
+}

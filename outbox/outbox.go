@@ -1,0 +1,87 @@
+// Package outbox keeps events on disk from the moment a webhook is answered until Slack has them.
+//
+// It promises:
+//
+//   - Add returns after fsync, so what was answered survives a crash at any instant. The event, what recognises its
+//     repeats, and one delivery a channel are one transaction.
+//   - Deliveries of one channel are handed out in the order in which they were added, through a single open post at
+//     a time; channels do not wait for each other.
+//   - What a post holds is committed before it is first tried, and never changes until it is settled: sent, refused,
+//     or split. A post that was being tried when the process died is found again, in doubt.
+//   - Nothing is deleted before it was delivered, muted or unrouted for the time that Purge is given.
+//
+// Writes share commits: what is asked for while one is on its way to disk goes into the next (group commit). A
+// commit that fails is run again one by one, so that one bad write spoils no other.
+//
+// The package knows neither Slack nor rules. Its engine is SQLite: WAL, synchronous=FULL, one writer, readers
+// beside it.
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Store is an outbox that is open. Its methods may be used by any number of goroutines.
+type Store struct {
+	db     *sql.DB // for reading
+	writer *writer
+	lock   io.Closer
+}
+
+// ErrClosed says that the store was closed before a write was made.
+var ErrClosed = errors.New("the store is closed")
+
+// Open opens the outbox of a bot, and creates it where there is none. url is `sqlite:PATH`. Only one process may
+// have a store open this way; the lock dies with its process. The error says what to do.
+func Open(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, true)
+}
+
+// OpenBeside opens an outbox that a bot may have open too, to look at what it holds and to ask for things to be
+// sent again. There must be one.
+func OpenBeside(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, false)
+}
+
+// Close ends the writes that were begun and closes the store.
+func (s *Store) Close() error {
+	errs := []error{s.writer.close(), s.db.Close()}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Check reports whether the store can be written now, by writing.
+func (s *Store) Check(ctx context.Context) error {
+	return s.SetFact(ctx, "checked", []byte(time.Now().UTC().Format(time.RFC3339)))
+}
+
+// SetFact keeps a small value under a name.
+func (s *Store) SetFact(ctx context.Context, name string, value []byte) error {
+	return s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	})
+}
+
+// Fact returns what SetFact kept; nil if nothing was.
+func (s *Store) Fact(ctx context.Context, name string) ([]byte, error) {
+	var value []byte
+	err := s.db.QueryRowContext(ctx, `SELECT value FROM facts WHERE name = ?`, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return value, nil
+}
+
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms) }

@@ -1,0 +1,86 @@
+package outbox
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestNoQueryReadsAWholeTable holds every query that runs while there is a lot to its index.
+func TestNoQueryReadsAWholeTable(t *testing.T) {
+	s, _ := openTemp(t)
+	ctx := t.Context()
+	queries := map[string]string{"busy": busyQuery, "waiting": waitingQuery, "waits": waitsQuery, "post": postDeliveriesQuery, "stuck": stuckQuery,
+		"untold": untoldQuery, "stored": storedQuery, "thread": threadQuery, "updates": updatesQuery}
+
+	// What writes is prepared once and kept: all of it is looked at.
+	e := text("1", "a", 0)
+	e.Asks, e.Answers, e.Subject, e.State, e.Change, e.Thread.Retell = "x", "x", "s", "1", true, true
+	mustAdd(t, s, e)
+	p := post(t, s, 1, 0, Shown{})
+	steps := []error{
+		s.Attempt(ctx, p, Plain, Tick{At: start}), s.NotTaken(ctx, p, true, Tick{At: start}), s.Unthread(ctx, p),
+		s.Sent(ctx, p, Shown{TS: "1.0", Parts: 1, Retell: true}, Tick{At: start}), s.Tell(ctx, "C1"), s.Told(ctx, Update{}),
+		s.Resolve(ctx, Channel{Ref: "#a", ID: "C1"}), s.Pause(ctx, start),
+	}
+	mustAdd(t, s, text("2", "a", 0))
+	steps = append(steps, s.SetAside(ctx, post(t, s, 1, 0, Shown{}), "no", Tick{At: start}))
+	_, err := s.Replay(ctx, Selection{From: "C1"}, start)
+	steps = append(steps, err)
+	_, err = s.SetAsideOld(ctx, "C1", "old", start, start)
+	steps = append(steps, err)
+	_, err = s.Purge(ctx, start.Add(-time.Hour))
+	for _, err := range append(steps, err) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query := range s.writer.stmts {
+		if verb, _, _ := strings.Cut(query, " "); verb == "INSERT" || verb == "UPDATE" || verb == "DELETE" || verb == "SELECT" {
+			queries[query] = query
+		}
+	}
+	// Read once an hour or less, or small by nature.
+	small := []string{"pace", "updates u", "SCAN u", "SCAN users"}
+	for name, query := range queries {
+		for _, detail := range plan(t, s, query) {
+			scan := strings.HasPrefix(detail, "SCAN") && !strings.Contains(detail, "busy") && detail != "SCAN CONSTANT ROW" && !strings.Contains(detail, "INDEX")
+			for _, table := range small {
+				scan = scan && !strings.Contains(detail, table)
+			}
+			if scan || strings.Contains(detail, "AUTOMATIC") {
+				t.Errorf("%s: %s", name, detail)
+			}
+		}
+	}
+}
+
+// plan is how SQLite runs a query.
+func plan(t *testing.T, s *Store, query string) []string {
+	t.Helper()
+	var args []any
+	for {
+		rows, err := s.db.Query("EXPLAIN QUERY PLAN "+query, args...)
+		if err != nil && len(args) < 20 {
+			args = append(args, 1)
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		defer rows.Close()
+		var details []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			details = append(details, detail)
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return details
+	}
+}

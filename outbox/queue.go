@@ -1,0 +1,254 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Delivery is one event on its way to one channel.
+type Delivery struct {
+	ID       int64
+	Event    int64
+	Kind     string
+	Topic    string
+	Body     []byte
+	Received time.Time
+	Channel  string
+	Rule     string
+	Options  string
+	Alone    bool   // a digest that held it was refused: it goes alone
+	Part     int    // 0 is the event's message; 1 and more are what follows it in its thread
+	Thread   string // what the event belongs to
+	Subject  string // what the event tells the whole state of
+	Before   []byte // the envelope that told that state before; nil if there was none
+	Answer   []byte // the envelope that answered what the event asks; nil if there is none yet
+}
+
+// Form is how a post is rendered.
+type Form string
+
+// The forms of a post.
+const (
+	Message Form = "message"
+	Digest  Form = "digest"
+	Plain   Form = "plain" // as text, since Slack refused the blocks
+)
+
+// Post is one message to Slack and what it holds.
+type Post struct {
+	ID           string
+	Channel      string // Slack's id
+	Thread       string // the ts that it is a reply to; "" is the top of the channel
+	Form         Form
+	Doubt        bool // Slack may have it
+	Attempts     int
+	FirstAttempt time.Time
+	LastAttempt  time.Time
+	TS           string     // Slack's, once it is sent
+	Deliveries   []Delivery // in order
+}
+
+// Busy lists the channels in which something waits or is being posted, by id, or as a rule has them where the id
+// isn't known. It steps from channel to channel through the index, so what waits costs nothing, only how many
+// channels there are.
+func (s *Store) Busy(ctx context.Context) ([]string, error) {
+	return s.strings(ctx, busyQuery)
+}
+
+const busyQuery = `
+WITH RECURSIVE busy (channel) AS (
+	SELECT min(channel) FROM deliveries WHERE state = 'waiting'
+	UNION ALL
+	SELECT (SELECT min(channel) FROM deliveries WHERE state = 'waiting' AND channel > busy.channel)
+	FROM busy WHERE busy.channel IS NOT NULL
+)
+SELECT channel FROM busy WHERE channel IS NOT NULL
+UNION SELECT channel FROM posts WHERE state = 'open'`
+
+func (s *Store) strings(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var item string
+		if err := rows.Scan(&item); err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
+	return list, explain(rows.Err())
+}
+
+const selectDeliveries = `SELECT d.id, d.event, e.kind, e.topic, e.body, e.received_at, d.channel, d.rule, d.options, d.alone, d.part,
+	e.thread, e.subject, e.before, a.body
+	FROM deliveries d JOIN events e ON e.id = d.event LEFT JOIN events a ON a.id = e.answer `
+
+const waitingQuery = selectDeliveries + `WHERE d.state = 'waiting' AND d.channel = ? ORDER BY d.part > 0, d.id LIMIT ?`
+
+// Waiting returns what waits for a channel, in the order in which it is to be posted: events as they came in, then
+// the parts that follow others. At most limit, and no further one once their bodies have come to maxBytes.
+func (s *Store) Waiting(ctx context.Context, channel string, limit, maxBytes int) ([]Delivery, error) {
+	list, err := s.deliveries(ctx, maxBytes, waitingQuery, channel, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading what waits: %w", err)
+	}
+	return list, nil
+}
+
+func (s *Store) deliveries(ctx context.Context, maxBytes int, query string, args ...any) ([]Delivery, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var list []Delivery
+	for size := 0; size <= maxBytes && rows.Next(); {
+		var d Delivery
+		var received int64
+		if err := rows.Scan(&d.ID, &d.Event, &d.Kind, &d.Topic, &d.Body, &received, &d.Channel, &d.Rule, &d.Options, &d.Alone,
+			&d.Part, &d.Thread, &d.Subject, &d.Before, &d.Answer); err != nil {
+			return nil, err
+		}
+		d.Received = fromMillis(received)
+		size += len(d.Body)
+		list = append(list, d)
+	}
+	return list, explain(rows.Err())
+}
+
+const postDeliveriesQuery = selectDeliveries + `WHERE d.post = ? ORDER BY d.id`
+
+// Waits reports whether anything waits for a channel, or is being posted there.
+func (s *Store) Waits(ctx context.Context, channel string) (bool, error) {
+	var waits bool
+	err := s.db.QueryRowContext(ctx, waitsQuery, channel).Scan(&waits)
+	if err != nil {
+		return false, fmt.Errorf("reading what waits: %w", explain(err))
+	}
+	return waits, nil
+}
+
+const waitsQuery = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'waiting' AND channel = ?1)
+	OR EXISTS (SELECT 1 FROM posts WHERE state = 'open' AND channel = ?1)`
+
+// OpenPost returns the post of a channel that is not settled yet; nil if there is none.
+func (s *Store) OpenPost(ctx context.Context, channel string) (*Post, error) {
+	p, err := s.post(ctx, `state = 'open' AND channel = ?`, channel)
+	if err != nil {
+		return nil, fmt.Errorf("reading the open post: %w", err)
+	}
+	return p, nil
+}
+
+// post reads one post with what it holds; nil if there is none.
+func (s *Store) post(ctx context.Context, where, arg string) (*Post, error) {
+	var p Post
+	var first, last int64
+	err := s.db.QueryRowContext(ctx, `SELECT id, channel, thread, form, doubt, attempts, first_attempt, last_attempt, ts FROM posts WHERE `+where, arg).
+		Scan(&p.ID, &p.Channel, &p.Thread, &p.Form, &p.Doubt, &p.Attempts, &first, &last, &p.TS)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	p.FirstAttempt, p.LastAttempt = fromMillis(first), fromMillis(last)
+	const all = 1 << 40
+	if p.Deliveries, err = s.deliveries(ctx, all, postDeliveriesQuery, p.ID); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// Counts is how many deliveries are in which state, and how old the oldest of those that wait is.
+type Counts struct {
+	Waiting, Aside int
+	Oldest         time.Time // zero if none waits
+}
+
+// Counts counts what waits (or is being posted) and what is set aside.
+func (s *Store) Counts(ctx context.Context) (Counts, error) {
+	var c Counts
+	var oldest sql.NullInt64
+	err := s.db.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries d JOIN posts p ON p.id = d.post WHERE p.state = 'open'),
+		(SELECT count(*) FROM deliveries WHERE state = 'aside'),
+		(SELECT min(e.received_at) FROM events e JOIN deliveries d ON d.event = e.id WHERE d.state = 'waiting' AND d.id = (SELECT min(id) FROM deliveries WHERE state = 'waiting'))`).
+		Scan(&c.Waiting, &c.Aside, &oldest)
+	if err != nil {
+		return Counts{}, fmt.Errorf("counting what waits: %w", explain(err))
+	}
+	if oldest.Valid {
+		c.Oldest = fromMillis(oldest.Int64)
+	}
+	return c, nil
+}
+
+const heardQuery = `SELECT received_at FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1`
+
+// LastHeard returns when the last event of Allo's came in or, before the first one ever, when this was asked first.
+func (s *Store) LastHeard(ctx context.Context, now time.Time) (time.Time, error) {
+	var last sql.NullInt64
+	// From the newest backwards: notes are few.
+	err := s.db.QueryRowContext(ctx, heardQuery, Allo).Scan(&last)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return now, fmt.Errorf("reading the last event: %w", explain(err))
+	}
+	if last.Valid {
+		return fromMillis(last.Int64), nil
+	}
+	const fact = "waiting for the first event since"
+	since, err := s.Fact(ctx, fact)
+	if err != nil {
+		return now, err
+	}
+	if at, err := time.Parse(time.RFC3339, string(since)); err == nil {
+		return at, nil
+	}
+	return now, s.SetFact(ctx, fact, []byte(now.UTC().Format(time.RFC3339)))
+}
+
+// Stored is an event that the outbox holds, and where it went or waits to go.
+type Stored struct {
+	ID       int64
+	Body     []byte
+	Received time.Time
+	Fate     string   // routed, muted or unrouted
+	Channels []string // by id, or as the rule has them where the id isn't known
+}
+
+// Stored calls visit for each of Allo's events that came in since a time, in their order.
+func (s *Store) Stored(ctx context.Context, since time.Time, visit func(Stored) error) error {
+	rows, err := s.db.QueryContext(ctx, storedQuery, millis(since), Allo)
+	if err != nil {
+		return fmt.Errorf("reading events: %w", explain(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e Stored
+		var received int64
+		var channels sql.NullString
+		if err := rows.Scan(&e.ID, &e.Body, &received, &e.Fate, &channels); err != nil {
+			return fmt.Errorf("reading events: %w", err)
+		}
+		e.Received = fromMillis(received)
+		if channels.Valid {
+			e.Channels = strings.Split(channels.String, "\n")
+		}
+		if err := visit(e); err != nil {
+			return err
+		}
+	}
+	return explain(rows.Err())
+}
+
+const storedQuery = `SELECT e.id, e.body, e.received_at, e.fate,
+	(SELECT group_concat(d.channel, char(10)) FROM deliveries d WHERE d.event = e.id AND d.part = 0)
+	FROM events e WHERE e.received_at >= ? AND e.kind = ? ORDER BY e.received_at, e.id`

@@ -1,0 +1,268 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// pageSize nearly halves the file against SQLite's 4096, as bodies are a few KB each.
+	pageSize = 8192
+	// applicationID marks a file as ours: "ALLO".
+	applicationID = 0x414c4c4f
+	// readers is how many connections read beside the writer; each may take 2 MiB of cache.
+	readers = 3
+)
+
+// settings hold for each connection; in the driver's DSN each is run as a PRAGMA when a connection is opened.
+var settings = []string{
+	"busy_timeout(8000)", // a replay may be writing; an answer has 10 s
+	"journal_mode(WAL)",
+	"synchronous(FULL)",
+	"foreign_keys(1)",
+	"cache_size(-2000)",
+	"temp_store(MEMORY)",
+	"journal_size_limit(16777216)",
+}
+
+// ParsePath returns the path of `sqlite:PATH`, or an error that says what DATABASE_URL takes.
+func ParsePath(databaseURL string) (string, error) {
+	path, ok := strings.CutPrefix(databaseURL, "sqlite:")
+	path = strings.TrimPrefix(path, "//")
+	switch {
+	case strings.HasPrefix(databaseURL, "postgres://"), strings.HasPrefix(databaseURL, "postgresql://"):
+		return "", errors.New("this version stores to SQLite only; set DATABASE_URL to sqlite:PATH, such as sqlite:/data/allo-slack.db")
+	case !ok || path == "":
+		return "", errors.New("DATABASE_URL must be sqlite:PATH, such as sqlite:/data/allo-slack.db")
+	case strings.HasPrefix(path, ":memory:"):
+		return "", errors.New("DATABASE_URL must name a file: what is kept in memory is lost with the process")
+	}
+	return path, nil
+}
+
+func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, err error) {
+	path, err := ParsePath(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{}
+	defer func() {
+		if err != nil && s.lock != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	if exclusive {
+		lock, err := lockFile(path)
+		if err != nil {
+			return nil, err
+		}
+		s.lock = lock
+		if err := create(ctx, path); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, explain(err))
+		}
+	} else if err := exists(path); err != nil {
+		return nil, err
+	}
+	db, err := connect(path, settings)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	db.SetMaxOpenConns(readers + 1)
+	db.SetMaxIdleConns(readers + 1)
+	if err := ours(ctx, db); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := migrate(ctx, db, exclusive); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, explain(err))
+	}
+	if err := assert(ctx, conn); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, explain(err)), conn.Close())
+	}
+	s.db, s.writer = db, newWriter(conn)
+	if exclusive {
+		if err := s.Check(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s can't be written: %w", path, err), s.writer.close())
+		}
+	}
+	return s, nil
+}
+
+// lockFile keeps a second bot off the same file. The lock is the operating system's, so it ends with its process
+// however that ends.
+func lockFile(path string) (*flock.Flock, error) {
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%s: the folder %s doesn't exist; create it, or mount the volume there", path, dir)
+	}
+	lock := flock.New(path + ".lock")
+	locked, err := lock.TryLock()
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%s: the folder %s can't be written by user %d; make that user its owner (chown %d %s), or let DATABASE_URL name a folder that can be written: %w",
+			path, dir, os.Getuid(), os.Getuid(), dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: locking: %w", path, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s: another allo-slack has it open; stop that one first, or give this one a DATABASE_URL of its own", path)
+	}
+	return lock, nil
+}
+
+func exists(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: there is no such store; DATABASE_URL must name the one that the bot uses", path)
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder; DATABASE_URL must name a file", path)
+	}
+	return nil
+}
+
+// create makes a new file with the page size that it keeps for life: it must be set before the first table, and
+// in the driver's DSN it silently does nothing.
+func create(ctx context.Context, path string) error {
+	if info, err := os.Stat(path); err == nil && (info.Size() > 0 || info.IsDir()) {
+		return exists(path)
+	}
+	db, err := connect(path, []string{"busy_timeout(8000)"})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for _, pragma := range []string{
+		fmt.Sprintf("PRAGMA page_size = %d", pageSize),
+		"PRAGMA auto_vacuum = INCREMENTAL",
+		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
+		"PRAGMA journal_mode = WAL",
+	} {
+		if _, err := db.ExecContext(ctx, pragma); err != nil {
+			return fmt.Errorf("%s: %w", pragma, err)
+		}
+	}
+	return db.Close()
+}
+
+func connect(path string, pragmas []string) (*sql.DB, error) {
+	q := url.Values{"_pragma": pragmas}
+	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode())
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// ours refuses a file that is not SQLite, is damaged, or is some other program's.
+func ours(ctx context.Context, db *sql.DB) error {
+	var id, tables int
+	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
+		return explain(err)
+	}
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+		return explain(err)
+	}
+	if id != applicationID {
+		return errors.New("this is some other program's database; let DATABASE_URL name a file of allo-slack's own")
+	}
+	return nil
+}
+
+// migrate brings the tables up to date, or, beside a bot, checks that they are.
+func migrate(ctx context.Context, db *sql.DB, change bool) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("reading migrations: %w", err)
+	}
+	current, newest, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the version of its tables: %w", explain(err))
+	}
+	switch {
+	case current > newest:
+		return fmt.Errorf("its tables are of version %d, this program knows %d: a newer allo-slack wrote it; run that one", current, newest)
+	case current == newest:
+		return nil
+	case !change:
+		return fmt.Errorf("its tables are of version %d, this program needs %d; start the bot once, it brings them up to date", current, newest)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("bringing its tables up to date: %w", explain(err))
+	}
+	return nil
+}
+
+// assert holds the writer's connection to what the promises rest on: a driver that ignored a setting would break
+// them in silence.
+func assert(ctx context.Context, conn *sql.Conn) error {
+	for _, want := range []struct{ pragma, value string }{
+		{"journal_mode", "wal"},
+		{"synchronous", "2"},
+		{"foreign_keys", "1"},
+		{"page_size", fmt.Sprint(pageSize)},
+	} {
+		var got string
+		if err := conn.QueryRowContext(ctx, "PRAGMA "+want.pragma).Scan(&got); err != nil {
+			return err
+		}
+		if got != want.value {
+			return fmt.Errorf("%s is %s, must be %s; let DATABASE_URL name a new file", want.pragma, got, want.value)
+		}
+	}
+	return nil
+}
+
+// explain says what SQLite's codes ask a person to do.
+func explain(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("the disk is full; make room or extend the volume: %w", err)
+	case sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("not a SQLite database; let DATABASE_URL name another file, or move this one away: %w", err)
+	case sqlite3.SQLITE_CORRUPT:
+		return fmt.Errorf("the database is damaged; stop the bot, keep a copy, and restore the volume's last snapshot or recover it (sqlite3 FILE .recover): %w", err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("it can't be opened for writing by user %d; check the owner of the file and of its folder: %w", os.Getuid(), err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("the disk failed: %w", err)
+	case sqlite3.SQLITE_BUSY:
+		return fmt.Errorf("another process kept it locked for over 8 s: %w", err)
+	}
+	return err
+}

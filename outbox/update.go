@@ -1,0 +1,114 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Update is a post that Slack has and that has something new to say.
+type Update struct {
+	Post string
+	Turn int64 // of Told
+}
+
+const updatesQuery = `SELECT u.post, u.turn FROM updates u CROSS JOIN posts p ON p.id = u.post WHERE p.state = 'sent' LIMIT ?`
+
+// Updates lists posts that have something new to say, at most limit.
+func (s *Store) Updates(ctx context.Context, limit int) ([]Update, error) {
+	rows, err := s.db.QueryContext(ctx, updatesQuery, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading updates: %w", explain(err))
+	}
+	defer rows.Close()
+	var list []Update
+	for rows.Next() {
+		var u Update
+		if err := rows.Scan(&u.Post, &u.Turn); err != nil {
+			return nil, fmt.Errorf("reading updates: %w", err)
+		}
+		list = append(list, u)
+	}
+	return list, explain(rows.Err())
+}
+
+// SentPost returns a post that Slack has, with what it holds and what is known of that now; nil if it is gone.
+func (s *Store) SentPost(ctx context.Context, id string) (*Post, error) {
+	p, err := s.post(ctx, `state = 'sent' AND id = ?`, id)
+	if err != nil {
+		return nil, fmt.Errorf("reading a post: %w", err)
+	}
+	return p, nil
+}
+
+// Told commits that an update was made, or given up. What became new meanwhile stays to be told.
+func (s *Store) Told(ctx context.Context, u Update) error {
+	err := s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`DELETE FROM updates WHERE post = ? AND turn = ?`, u.Post, u.Turn)
+	})
+	if err != nil {
+		return fmt.Errorf("recording an update: %w", err)
+	}
+	return nil
+}
+
+const threadQuery = `SELECT body FROM events WHERE thread = ? AND thread <> '' ORDER BY happened_at, id LIMIT ?`
+
+// InThread returns the envelopes of what belongs together, in the order in which it happened; at most limit.
+func (s *Store) InThread(ctx context.Context, thread string, limit int) ([][]byte, error) {
+	if thread == "" {
+		return nil, nil
+	}
+	rows, err := s.db.QueryContext(ctx, threadQuery, thread, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading a thread: %w", explain(err))
+	}
+	defer rows.Close()
+	var bodies [][]byte
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return nil, fmt.Errorf("reading a thread: %w", err)
+		}
+		bodies = append(bodies, body)
+	}
+	return bodies, explain(rows.Err())
+}
+
+// User is what is known of an email.
+type User struct {
+	Email string
+	ID    string // "" if Slack doesn't know the email
+	At    time.Time
+}
+
+// Users lists the emails that Slack was asked for.
+func (s *Store) Users(ctx context.Context) ([]User, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT email, id, at FROM users`)
+	if err != nil {
+		return nil, fmt.Errorf("reading users: %w", explain(err))
+	}
+	defer rows.Close()
+	var list []User
+	for rows.Next() {
+		var u User
+		var at int64
+		if err := rows.Scan(&u.Email, &u.ID, &at); err != nil {
+			return nil, fmt.Errorf("reading users: %w", err)
+		}
+		u.At = fromMillis(at)
+		list = append(list, u)
+	}
+	return list, explain(rows.Err())
+}
+
+// SetUser commits which user an email stands for.
+func (s *Store) SetUser(ctx context.Context, u User) error {
+	err := s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO users (email, id, at) VALUES (?, ?, ?) ON CONFLICT (email) DO UPDATE SET id = excluded.id, at = excluded.at`, u.Email, u.ID, millis(u.At))
+	})
+	if err != nil {
+		return fmt.Errorf("recording a user: %w", err)
+	}
+	return nil
+}
