@@ -1,0 +1,222 @@
+package fakeslack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// postMessage posts, after all that Slack checks first.
+// Source: https://docs.slack.dev/reference/methods/chat.postMessage
+func (s *Server) postMessage(f url.Values, now time.Time) answer {
+	ch := s.find(f.Get("channel"))
+	switch {
+	case ch == nil, ch.Private && !ch.BotIsMember:
+		return refuse("channel_not_found")
+	case ch.Archived:
+		return refuse("is_archived")
+	case !ch.BotIsMember && !s.granted("chat:write.public"):
+		return refuse("not_in_channel")
+	}
+	if wait := s.admitTo(ch, now); wait > 0 {
+		return tooMany(wait)
+	}
+	if f.Get("attachments") != "" && f.Get("attachments") != "[]" {
+		return refuse("invalid_attachments") // none are known here
+	}
+	if err := Check(f.Get("text"), f.Get("blocks"), f.Get("metadata")); err != nil {
+		return refuseError(err)
+	}
+	var parent *message
+	if ts := f.Get("thread_ts"); ts != "" {
+		if _, good := parseTS(ts); !good {
+			return refuse("invalid_arguments")
+		}
+		if parent = ch.byTS[ts]; parent != nil && parent.ThreadTS != "" {
+			parent = ch.byTS[parent.ThreadTS]
+		}
+	}
+
+	m := &message{micros: max(now.UnixMicro(), s.lastTS+1)}
+	s.lastTS = m.micros
+	m.Post = Post{
+		Channel: ch.ID, ChannelName: ch.Name, TS: formatTS(m.micros), User: botUser, At: now, VisibleAt: now,
+		Text:     f.Get("text"),
+		Blocks:   raw(f.Get("blocks")),
+		Metadata: raw(f.Get("metadata")),
+		OverLong: length(f.Get("text")) > splitText,
+		Unfurls:  !off(f.Get("unfurl_links")) || !off(f.Get("unfurl_media")),
+		Pings:    pings(f.Get("text"), f.Get("blocks"), flag(f, "link_names") || f.Get("parse") == "full"),
+	}
+	if parent != nil {
+		m.ThreadTS = parent.TS
+		m.Broadcast = flag(f, "reply_broadcast")
+		parent.replies = append(parent.replies, m)
+		parent.Replies = len(parent.replies)
+		s.note(ch.ID, parent.TS)
+	}
+	ch.lastPost = now
+	ch.keep(m)
+	s.note(ch.ID, m.TS)
+	a := ok(map[string]any{"channel": ch.ID, "ts": m.TS, "message": m.json(true)})
+	a.post = m
+	return a
+}
+
+// update changes a message. Blocks and metadata stay as they are unless given.
+// Source: https://docs.slack.dev/reference/methods/chat.update
+func (s *Server) update(f url.Values, now time.Time) answer {
+	ch := s.byID[f.Get("channel")]
+	switch {
+	case ch == nil, ch.Private && !ch.BotIsMember:
+		return refuse("channel_not_found")
+	case ch.Archived:
+		return refuse("is_archived")
+	}
+	m := ch.byTS[f.Get("ts")]
+	if m == nil {
+		return refuse("message_not_found")
+	}
+	text, blocks, metadata := m.Text, string(m.Blocks), string(m.Metadata)
+	for field, to := range map[string]*string{"text": &text, "blocks": &blocks, "metadata": &metadata} {
+		if f.Has(field) {
+			*to = f.Get(field)
+		}
+	}
+	if metadata == "{}" { // takes it away
+		metadata = ""
+	}
+	if err := Check(text, blocks, metadata); err != nil {
+		return refuseError(err)
+	}
+	m.Text, m.Blocks, m.Metadata = text, raw(blocks), raw(metadata)
+	m.OverLong = length(text) > splitText
+	m.Pings = pings(text, blocks, flag(f, "link_names") || f.Get("parse") == "full")
+	m.Edited, m.EditedTS = true, formatTS(max(now.UnixMicro(), m.micros))
+	s.note(ch.ID, m.TS)
+	return ok(map[string]any{"channel": ch.ID, "ts": m.TS, "text": m.Text, "message": m.json(true)})
+}
+
+// permalink is the address of a message.
+// Source: https://docs.slack.dev/reference/methods/chat.getPermalink
+func (s *Server) permalink(f url.Values, _ time.Time) answer {
+	ch := s.byID[f.Get("channel")]
+	if ch == nil || ch.Private && !ch.BotIsMember {
+		return refuse("channel_not_found")
+	}
+	m := ch.byTS[f.Get("message_ts")]
+	if m == nil {
+		return refuse("message_not_found")
+	}
+	link := "https://fakeslack.slack.com/archives/" + ch.ID + "/p" + strings.ReplaceAll(m.TS, ".", "")
+	if m.ThreadTS != "" {
+		link += "?thread_ts=" + m.ThreadTS + "&cid=" + ch.ID
+	}
+	return ok(map[string]any{"channel": ch.ID, "permalink": link})
+}
+
+// refuseError is a refusal by Check, told twice as Slack does: in errors and in response_metadata.messages.
+func refuseError(err error) answer {
+	var e *Error
+	if !errors.As(err, &e) {
+		return refuse("internal_error")
+	}
+	a := refuse(e.Code)
+	if len(e.Messages) > 0 {
+		marked := make([]string, len(e.Messages))
+		for i, m := range e.Messages {
+			marked[i] = "[ERROR] " + m
+		}
+		a.body["errors"] = e.Messages
+		a.body["response_metadata"] = map[string]any{"messages": marked}
+	}
+	return a
+}
+
+// json is a message as Slack tells it, with its metadata only if that is asked for.
+func (m *message) json(metadata bool) map[string]any {
+	o := map[string]any{
+		"type": "message", "user": botUser, "ts": m.TS, "bot_id": botID, "app_id": appID, "team": teamID, "text": m.Text,
+		"bot_profile": map[string]any{"id": botID, "app_id": appID, "user_id": botUser, "name": botName, "deleted": false,
+			"updated": 1600000000, "team_id": teamID, "icons": map[string]any{}},
+	}
+	if b := named(m.Blocks, m.TS); len(b) > 0 {
+		o["blocks"] = b
+	}
+	if metadata && m.Metadata != nil {
+		o["metadata"] = m.Metadata
+	}
+	if m.Edited {
+		o["edited"] = map[string]any{"user": botUser, "ts": m.EditedTS}
+	}
+	switch {
+	case m.ThreadTS != "":
+		o["thread_ts"] = m.ThreadTS
+		o["parent_user_id"] = botUser
+		if m.Broadcast {
+			o["subtype"] = "thread_broadcast"
+		}
+	case len(m.replies) > 0:
+		o["thread_ts"] = m.TS
+		o["reply_count"] = len(m.replies)
+		o["reply_users_count"] = 1
+		o["reply_users"] = []string{botUser}
+		o["latest_reply"] = m.replies[len(m.replies)-1].TS
+		o["subscribed"] = false
+		o["is_locked"] = false
+	}
+	return o
+}
+
+// named is blocks with an id each, as Slack gives one to those that came without.
+func named(blocks json.RawMessage, ts string) []any {
+	v, err := decode(string(blocks))
+	if err != nil {
+		return nil
+	}
+	list, _ := v.([]any)
+	for i, b := range list {
+		if o, isObject := b.(map[string]any); isObject {
+			if id, _ := o["block_id"].(string); id == "" {
+				o["block_id"] = fmt.Sprintf("b%s.%d", ts[max(0, len(ts)-6):], i)
+			}
+		}
+	}
+	return list
+}
+
+func raw(s string) json.RawMessage {
+	if emptyBlocks(s) {
+		return nil
+	}
+	return json.RawMessage(s)
+}
+
+func off(v string) bool {
+	v = strings.ToLower(v)
+	return v == "0" || v == "false"
+}
+
+// formatTS writes a ts, "1700000000.000100".
+func formatTS(micros int64) string {
+	return fmt.Sprintf("%d.%06d", micros/1e6, micros%1e6)
+}
+
+// parseTS reads a ts. Slack takes them with fewer digits behind the dot, or none, too.
+func parseTS(ts string) (int64, bool) {
+	whole, part, _ := strings.Cut(ts, ".")
+	if whole == "" || len(whole) > 11 || len(part) > 6 {
+		return 0, false
+	}
+	var n int64
+	for _, d := range whole + part + strings.Repeat("0", 6-len(part)) {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(d-'0')
+	}
+	return n, true
+}
