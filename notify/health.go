@@ -1,0 +1,72 @@
+package notify
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// awayAfter is how many calls in a row must go unanswered before Slack as a whole counts as away. Fewer could be
+	// one message's bad luck, which is to delay no other channel.
+	awayAfter = 3
+	// awayTry is how often one channel tries for all while Slack is away.
+	awayTry = 5 * time.Second
+	// tokenTry is how often a token that Slack refused is tried again.
+	tokenTry = time.Minute
+)
+
+// health knows whether Slack as a whole is away.
+type health struct {
+	gate *gate
+	mu   sync.Mutex
+	lost int // calls in a row that Slack did not answer
+}
+
+// report tells health of each call's outcome.
+func (n *Notifier) report(ctx context.Context, o Outcome) {
+	n.health.mu.Lock()
+	if o.Answered {
+		n.health.lost = 0
+	} else {
+		n.health.lost++
+	}
+	away := n.health.lost >= awayAfter
+	n.health.mu.Unlock()
+	if !o.Answered {
+		n.token.left() // whoever tried the token learned nothing
+	}
+	switch {
+	case o.Answered:
+		if n.health.gate.passed() {
+			n.log.InfoContext(ctx, "slack is back")
+		}
+	case away:
+		if n.health.gate.shutFor(awayTry) {
+			n.log.WarnContext(ctx, "slack is away; what comes in is kept, and one channel tries every 5 s for all", "err", o.Reason())
+		}
+	}
+}
+
+// tokenRefused holds everything until the token works; it returns when it is time to try.
+func (n *Notifier) tokenRefused(ctx context.Context, o Outcome) error {
+	if n.token.shutFor(tokenTry) {
+		n.log.ErrorContext(ctx, "slack refuses the token; everything is kept and nothing is posted until it works",
+			"err", o.Reason(), "todo", "reinstall the app in Slack and set SLACK_BOT_TOKEN to the new xoxb- token")
+	}
+	return ctx.Err()
+}
+
+// wait keeps the peace that Slack asks for, in the whole workspace.
+func (n *Notifier) wait(ctx context.Context, o Outcome) error {
+	until := n.pace.pause(o.RetryAfter)
+	n.log.WarnContext(ctx, "slack asks to wait; nothing is posted until then", "wait", o.RetryAfter.String(), "err", o.Reason())
+	if err := n.store.Pause(ctx, until); err != nil {
+		// It is kept in memory; only a restart would not know of it.
+		n.log.WarnContext(ctx, "the pause could not be stored", "err", err)
+	}
+	return sleep(ctx, time.Until(until))
+}
+
+// cause says what broke below HTTP. net/http's errors name the URL, which holds no secret at Slack.
+func cause(err error) string { return err.Error() }

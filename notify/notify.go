@@ -1,0 +1,269 @@
+// Package notify takes events from "answered" to "Slack has it". It is the only caller of Slack.
+//
+// Accept matches an event against the rules and stores it with one delivery a channel; it needs no Slack. Run
+// works off what is stored: a worker for each channel that has something waiting waits for the pace of channel and
+// workspace, takes the oldest delivery (or, when more than four wait, as many as a digest holds), commits them as a
+// post, sends it, and commits what became of it.
+//
+// It promises:
+//
+//   - In a channel, messages appear in the order in which events came in. A post that is not settled is the only one
+//     its channel works on.
+//   - A post that Slack may or may not have taken is looked for in the channel's history before it is sent again.
+//   - At most one message in 1.05 s a channel, a bucket of 20 refilled at 4 a second for the workspace, and silence for
+//     as long as a 429 asks; also across restarts.
+//   - No channel's backlog or error delays another, except where Slack speaks of the workspace: a 429, the token, an
+//     outage.
+//
+// What an answer of Slack's means is decided by decide, and nowhere else.
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"allo-slack/allo"
+	"allo-slack/outbox"
+	"allo-slack/rules"
+)
+
+// scanEvery is how often the store is asked for work that no wake-up told of: what another process asked to be
+// sent again, and what a wake-up missed.
+const scanEvery = 2 * time.Second
+
+// Config is what a Notifier works with. All of it is needed, but for SlackURL and Silence.
+type Config struct {
+	Store    *outbox.Store
+	Rules    *rules.File
+	Token    string // Slack's bot token
+	SlackURL string // "" is the real one
+	HTTP     *http.Client
+	Limiter  Limiter
+	Metrics  *Metrics
+	Log      *slog.Logger
+	Silence  time.Duration // no event for so long is told to the ops channel; 0: never
+}
+
+// Notifier is the way from an event to Slack.
+type Notifier struct {
+	store     *outbox.Store
+	rules     atomic.Pointer[rules.File]
+	slack     *client
+	directory *directory
+	pace      *pacer
+	reads     reads
+	people    *people
+	health    health
+	token     *gate
+	troubled  sync.Map // channels that are stuck, as the store has them
+	metrics   *Metrics
+	log       *slog.Logger
+	started   time.Time
+	silence   silence
+	updates   chan struct{} // something is to be updated
+	aside     chan struct{} // something was set aside
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil before and after it
+	workers map[string]*worker
+	group   sync.WaitGroup
+}
+
+// New prepares a Notifier. It asks nothing of Slack.
+func New(ctx context.Context, c Config) (*Notifier, error) {
+	now := time.Now()
+	n := &Notifier{
+		store:   c.Store,
+		slack:   newClient(c.Token, c.SlackURL, c.HTTP),
+		reads:   newReads(now),
+		health:  health{gate: newGate()},
+		token:   newGate(),
+		metrics: c.Metrics,
+		log:     c.Log,
+		started: now,
+		updates: make(chan struct{}, 1),
+		aside:   make(chan struct{}, 1),
+		workers: map[string]*worker{},
+	}
+	n.rules.Store(c.Rules)
+	pace, err := c.Store.Pace(ctx, now.Add(-time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	n.pace = newPacer(c.Limiter, pace, now)
+	if n.directory, err = newDirectory(ctx, n.slack, c.Store, c.Log); err != nil {
+		return nil, err
+	}
+	troubles, err := c.Store.Troubles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range troubles {
+		n.troubled.Store(t.Channel, true)
+	}
+	if n.people, err = newPeople(ctx, c.Store); err != nil {
+		return nil, err
+	}
+	heard, err := c.Store.LastHeard(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	n.silence.limit = c.Silence
+	n.silence.heard(heard)
+	return n, nil
+}
+
+// SetRules makes other rules count for the events that come from now on. What waits keeps its channel.
+func (n *Notifier) SetRules(f *rules.File) {
+	n.rules.Store(f)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if ctx := n.ctx; ctx != nil {
+		n.group.Go(func() { n.prepare(ctx) })
+	}
+}
+
+// Accept matches an event against the rules and stores it, unless it is a repeat. When it returns without an error
+// the event is on disk; what waits for Slack is sent by Run.
+func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, err error) {
+	log := n.log.With("event_kind", string(e.Topic))
+	now := time.Now()
+	n.silence.heard(now)
+	if e.Topic == allo.Ping {
+		log.InfoContext(ctx, "ping answered")
+		return false, nil
+	}
+	decision := n.rules.Load().Route(e, now)
+	for _, err := range decision.Errors {
+		log.WarnContext(ctx, "rule skipped", "err", err)
+	}
+	identity := e.Identity()
+	entry := outbox.Entry{
+		Kind:     outbox.Allo,
+		Topic:    string(e.Topic),
+		Body:     e.Raw,
+		Received: now,
+		Happened: e.At(),
+		Thread:   thread(e),
+		Asks:     asks(e),
+		Answers:  answers(e),
+		Keys:     []outbox.Key{{Key: identity.Key, Window: identity.Window}},
+		Subject:  identity.Subject, State: identity.State, Change: identity.Change,
+		Muted: decision.Muted != "",
+	}
+	for _, target := range decision.Targets {
+		options, err := json.Marshal(target.Options)
+		if err != nil {
+			return false, fmt.Errorf("options of rule %q: %w", target.Rule, err)
+		}
+		entry.Deliveries = append(entry.Deliveries, outbox.Route{Channel: target.Channel, Rule: target.Rule, Options: string(options)})
+	}
+	added, err := n.store.Add(ctx, entry)
+	if err != nil {
+		return false, err
+	}
+	log = log.With("event_id", added.ID)
+	if added.Duplicate {
+		n.metrics.accepted.WithLabelValues("duplicate").Inc()
+		log.InfoContext(ctx, "event repeated")
+		return true, nil
+	}
+	if len(e.Odd) > 0 {
+		log.WarnContext(ctx, "fields of an unexpected type; what could be read is kept", "fields", e.Odd)
+	}
+	switch {
+	case len(added.Channels) > 0:
+		n.metrics.accepted.WithLabelValues("routed").Inc()
+		log.InfoContext(ctx, "event accepted", "channels", len(added.Channels))
+	case decision.Muted != "":
+		n.metrics.accepted.WithLabelValues("muted").Inc()
+		log.InfoContext(ctx, "event muted", "rule", decision.Muted)
+	default:
+		n.metrics.accepted.WithLabelValues("unrouted").Inc()
+		log.InfoContext(ctx, "event kept and not posted: no rule takes it")
+	}
+	for _, channel := range added.Channels {
+		n.wake(channel)
+	}
+	if added.Updates {
+		signal(n.updates)
+	}
+	return false, nil
+}
+
+// signal lets whoever listens look once more; a signal that nobody took yet is enough.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run works off what is stored until ctx ends. A send that is in flight then is given grace to be answered.
+func (n *Notifier) Run(ctx context.Context) error {
+	n.mu.Lock()
+	n.ctx = ctx
+	n.mu.Unlock()
+	n.group.Go(func() { n.prepare(ctx) })
+	n.group.Go(func() { n.update(ctx) })
+	n.group.Go(func() { n.watch(ctx) })
+	defer n.group.Wait()
+	defer func() {
+		n.mu.Lock()
+		n.ctx = nil // no worker starts from now on
+		n.mu.Unlock()
+	}()
+	ticker := time.NewTicker(scanEvery)
+	defer ticker.Stop()
+	for {
+		busy, err := n.store.Busy(ctx)
+		if err != nil && ctx.Err() == nil {
+			n.log.ErrorContext(ctx, "what waits can't be read", "err", err)
+		}
+		for _, channel := range busy {
+			n.wake(channel)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// wake makes sure that a channel's worker runs, and looks once more after what it is doing.
+func (n *Notifier) wake(channel string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx == nil {
+		return
+	}
+	if w, running := n.workers[channel]; running {
+		w.again = true
+		return
+	}
+	w := &worker{Notifier: n, channel: channel}
+	n.workers[channel] = w
+	n.group.Add(1)
+	ctx := n.ctx
+	go func() {
+		defer n.group.Done()
+		for {
+			w.run(ctx)
+			n.mu.Lock()
+			if !w.again || ctx.Err() != nil {
+				delete(n.workers, channel)
+				n.mu.Unlock()
+				return
+			}
+			w.again = false
+			n.mu.Unlock()
+		}
+	}()
+}

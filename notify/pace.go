@@ -1,0 +1,216 @@
+package notify
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sethvargo/go-limiter"
+	"github.com/sethvargo/go-limiter/memorystore"
+
+	"allo-slack/outbox"
+)
+
+const (
+	// channelPace is the least time between an answer and the next message in the same channel. Slack documents 1
+	// message a second; exactly 1 s still drew 429s when tried.
+	channelPace = 1050 * time.Millisecond
+	// bucketSize and bucketRate bound the messages in the whole workspace: Slack documents "several hundred a
+	// minute". Source: https://docs.slack.dev/apis/web-api/rate-limits
+	bucketSize = 20.0
+	bucketRate = 4.0 // a second
+)
+
+// Limiter says whether something may be done now for a key and, if not, from when on.
+type Limiter interface {
+	Take(ctx context.Context, key string) (ok bool, reset time.Time, err error)
+}
+
+// NewLimiter returns a Limiter that allows one message in each window of channelPace. Its windows are fixed and
+// reach over each other's edges, so pacer keeps the distance by itself; this is the second pair of eyes.
+func NewLimiter() (Limiter, error) {
+	store, err := memorystore.New(&memorystore.Config{Tokens: 1, Interval: channelPace})
+	if err != nil {
+		return nil, err
+	}
+	return windows{store}, nil
+}
+
+type windows struct{ store limiter.Store }
+
+func (w windows) Take(ctx context.Context, key string) (bool, time.Time, error) {
+	_, _, reset, ok, err := w.store.Take(ctx, key)
+	return ok, time.Unix(0, int64(reset)), err
+}
+
+// pacer lets messages through at the pace that Slack asks for. Of the channels that are ready, each has its turn
+// at the workspace's bucket.
+type pacer struct {
+	limiter Limiter
+	turn    chan struct{} // held by the one that waits for the bucket
+
+	mu       sync.Mutex
+	channels map[string]time.Time // from when on each may be written to
+	bucket   bucket
+	paused   time.Time // nothing is posted before
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	size, rate float64 // rate is in tokens a second
+	tokens     float64
+	at         time.Time
+}
+
+func (b *bucket) refill(now time.Time) {
+	if d := now.Sub(b.at); d > 0 {
+		b.tokens = min(b.size, b.tokens+d.Seconds()*b.rate)
+	}
+	b.at = now
+}
+
+// take takes a token, or says in how long there will be one.
+func (b *bucket) take(now time.Time) time.Duration {
+	b.refill(now)
+	if b.tokens < 1 {
+		return time.Duration((1-b.tokens)/b.rate*float64(time.Second)) + time.Microsecond
+	}
+	b.tokens--
+	return 0
+}
+
+// newPacer goes on from the pace of the process before this one.
+func newPacer(limiter Limiter, before outbox.Pace, now time.Time) *pacer {
+	p := &pacer{
+		limiter:  limiter,
+		turn:     make(chan struct{}, 1),
+		channels: map[string]time.Time{},
+		bucket:   bucket{size: bucketSize, rate: bucketRate, tokens: bucketSize, at: now},
+	}
+	if at := before.Workspace.At; !at.IsZero() && at.Unix() > 0 {
+		p.bucket.tokens, p.bucket.at = before.Workspace.Tokens, earlier(at, now)
+	}
+	// A clock that was set back must not stop anything for long.
+	p.paused = earlier(before.Paused, now.Add(maxWait))
+	for channel, last := range before.Channels {
+		p.channels[channel] = earlier(last, now).Add(channelPace)
+	}
+	return p
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// wait returns when a message may be posted in a channel; its token is taken then.
+func (p *pacer) wait(ctx context.Context, channel string) (outbox.Tick, error) {
+	for {
+		d := p.channelIn(channel)
+		if d <= 0 {
+			ok, reset, err := p.limiter.Take(ctx, channel)
+			if err != nil {
+				return outbox.Tick{}, err
+			}
+			if ok {
+				break
+			}
+			d = max(time.Until(reset), time.Millisecond)
+		}
+		if err := sleep(ctx, d); err != nil {
+			return outbox.Tick{}, err
+		}
+	}
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return outbox.Tick{}, context.Cause(ctx)
+	}
+	for {
+		tick, d := p.take(channel)
+		if d <= 0 {
+			return tick, nil
+		}
+		if err := sleep(ctx, d); err != nil {
+			return outbox.Tick{}, err
+		}
+	}
+}
+
+func (p *pacer) channelIn(channel string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Until(p.channels[channel])
+}
+
+// take takes a token if there is one and nothing is paused, or says how long to wait before asking again.
+func (p *pacer) take(channel string) (outbox.Tick, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if d := p.paused.Sub(now); d > 0 {
+		return outbox.Tick{}, d
+	}
+	if d := p.bucket.take(now); d > 0 {
+		return outbox.Tick{}, d
+	}
+	p.channels[channel] = now.Add(channelPace)
+	return outbox.Tick{At: now, Tokens: p.bucket.tokens}, 0
+}
+
+// answered notes that Slack has answered, from which on the distance counts.
+func (p *pacer) answered(channel string) outbox.Tick {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.bucket.refill(now)
+	p.channels[channel] = now.Add(channelPace)
+	return outbox.Tick{At: now, Tokens: p.bucket.tokens}
+}
+
+// giveBack returns a token that was not needed.
+func (p *pacer) giveBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bucket.tokens = min(bucketSize, p.bucket.tokens+1)
+}
+
+// pause lets nothing be posted in the whole workspace for a time. It returns until when.
+func (p *pacer) pause(d time.Duration) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until := time.Now().Add(d); until.After(p.paused) {
+		p.paused = until
+	}
+	return p.paused
+}
+
+// rest returns when nothing is paused.
+func (p *pacer) rest(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		d := time.Until(p.paused)
+		p.mu.Unlock()
+		if d <= 0 {
+			return nil
+		}
+		if err := sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits, or returns why it was not to.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,173 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"allo-slack/allo"
+	"allo-slack/outbox"
+	"allo-slack/rules"
+)
+
+const (
+	// userTTL is how long what Slack said of an email is believed: people join, leave and change their address.
+	userTTL = 24 * time.Hour
+	// userTries is how often Slack is asked for a user before a message goes without the mention. A mention isn't
+	// worth holding up what it is about.
+	userTries = 3
+)
+
+// people knows which of Slack's users an email belongs to. What it learned is in the store, also of emails that Slack
+// doesn't know, so that each costs one look-up a day.
+type people struct {
+	mu    sync.Mutex
+	users map[string]outbox.User
+}
+
+func newPeople(ctx context.Context, store *outbox.Store) (*people, error) {
+	known, err := store.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &people{users: map[string]outbox.User{}}
+	for _, u := range known {
+		p.users[u.Email] = u
+	}
+	return p, nil
+}
+
+// known returns the user's id, "" if Slack knows none; ok is false if it has to be asked.
+func (p *people) known(email string) (id string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u, ok := p.users[email]
+	return u.ID, ok && time.Since(u.At) < userTTL
+}
+
+func (p *people) learn(u outbox.User) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users[u.Email] = u
+}
+
+// emails are those that a rule's mentions stand for in an event.
+func emails(e *allo.Event, mentions []string) []string {
+	var all []string
+	for _, m := range mentions {
+		switch {
+		case m == "owner":
+			if email := owner(e); email != "" {
+				all = append(all, email)
+			}
+		case strings.Contains(m, "@") && m != "@here":
+			all = append(all, strings.ToLower(m))
+		}
+	}
+	return all
+}
+
+// owner is the email of the person whose phone it was; "" if it isn't known.
+func owner(e *allo.Event) string {
+	email := ""
+	switch {
+	case e.Call != nil:
+		email = e.Call.UserEmail
+	case e.Text != nil:
+		email = e.Text.UserEmail
+	}
+	email = strings.ToLower(strings.TrimSpace(email))
+	if !strings.Contains(email, "@") || len(email) > 320 {
+		return ""
+	}
+	return email
+}
+
+// mention writes a rule's mentions in Slack's form. Who isn't known to Slack isn't mentioned.
+func (p *people) mention(e *allo.Event, mentions []string) string {
+	var all []string
+	for _, m := range mentions {
+		switch {
+		case m == "@here":
+			all = append(all, "<!here>")
+		case m == "owner" || strings.Contains(m, "@"):
+			for _, email := range emails(e, []string{m}) {
+				p.mu.Lock()
+				if id := p.users[email].ID; id != "" {
+					all = append(all, "<@"+id+">")
+				}
+				p.mu.Unlock()
+			}
+		case strings.HasPrefix(m, "S"):
+			all = append(all, "<!subteam^"+m+">")
+		default:
+			all = append(all, "<@"+m+">")
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// meet asks Slack for everybody that the deliveries' rules mention and that isn't known yet.
+func (w *worker) meet(ctx context.Context, deliveries []outbox.Delivery) error {
+	for i := range deliveries {
+		d := &deliveries[i]
+		var o rules.Options
+		if err := json.Unmarshal([]byte(d.Options), &o); err != nil || len(o.Mention) == 0 || d.Part > 0 {
+			continue
+		}
+		e := w.event(ctx, d.Event, d.Topic, d.Body)
+		for _, email := range emails(&e, o.Mention) {
+			if _, ok := w.people.known(email); ok {
+				continue
+			}
+			if err := w.lookUp(ctx, email); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lookUp asks Slack for a user by email. The error is ctx's.
+func (w *worker) lookUp(ctx context.Context, email string) error {
+	var o Outcome
+	for try := 1; try <= userTries; try++ {
+		var id string
+		id, o = w.slack.user(ctx, email)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		w.report(ctx, o)
+		var err error
+		switch {
+		case o.Kind == Sent, o.Kind == RefusedMessage:
+			if id == "" {
+				w.log.InfoContext(ctx, "nobody is mentioned: slack knows no such email", "domain", email[strings.LastIndexByte(email, '@')+1:])
+			}
+			u := outbox.User{Email: email, ID: id, At: time.Now()}
+			w.people.learn(u)
+			if err := w.store.SetUser(ctx, u); err != nil {
+				w.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
+			}
+			return nil
+		case o.Kind == Wait:
+			err = w.wait(ctx, o)
+		case o.Kind == Later, o.Kind == Unsure:
+			err = sleep(ctx, backoff(try))
+		default:
+			try = userTries // without the right to ask, asking again won't help
+		}
+		if err != nil {
+			return err
+		}
+	}
+	w.log.WarnContext(ctx, "nobody is mentioned: slack could not be asked for an email", "err", o.Reason(),
+		"todo", "if a scope is missing, reinstall the app with slack-app.yaml")
+	w.people.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
+	return nil
+}
+
+// userRetry is how long Slack isn't asked again for an email after it could not be asked.
+const userRetry = 10 * time.Minute

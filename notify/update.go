@@ -1,0 +1,103 @@
+package notify
+
+import (
+	"context"
+	"time"
+
+	"allo-slack/outbox"
+)
+
+const (
+	// updatesSize and updatesRate: chat.update may be called 50 times a minute.
+	// Source: https://docs.slack.dev/reference/methods/chat.update (Tier 3)
+	updatesSize = 10.0
+	updatesRate = 40.0 / 60
+	// updateTries is how often an update is tried before it is dropped.
+	updateTries = 8
+	// updatesAtOnce is how many updates are read from the store together.
+	updatesAtOnce = 50
+)
+
+// update brings messages that Slack has up to date until ctx ends. It is nobody's way: what it can't do now waits here
+// and holds up no queue.
+func (n *Notifier) update(ctx context.Context) {
+	pace := reads{bucket: bucket{size: updatesSize, rate: updatesRate, tokens: updatesSize, at: time.Now()}}
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	tries := map[string]int{}
+	for {
+		list, err := n.store.Updates(ctx, updatesAtOnce)
+		if err != nil && ctx.Err() == nil {
+			n.log.WarnContext(ctx, "updates can't be read, will retry", "err", err)
+		}
+		failed := 0
+		for _, u := range list {
+			done, err := n.updateOne(ctx, u, &pace, tries[u.Post] >= updateTries)
+			if err != nil {
+				return
+			}
+			if !done {
+				tries[u.Post]++
+				failed++
+				continue
+			}
+			delete(tries, u.Post)
+			if err := n.store.Told(ctx, u); err != nil && ctx.Err() == nil {
+				n.log.WarnContext(ctx, "an update that was made could not be recorded", "err", err)
+			}
+		}
+		if len(list) == updatesAtOnce && failed < len(list) {
+			continue
+		}
+		var again <-chan time.Time
+		if failed > 0 {
+			again = time.After(backoff(failed + 4))
+		}
+		select {
+		case <-n.updates:
+		case <-again:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// updateOne makes one update; done is false if it is to be tried again. The error is ctx's.
+func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, pace *reads, last bool) (done bool, err error) {
+	p, err := n.store.SentPost(ctx, u.Post)
+	if err != nil || p == nil || len(p.Deliveries) == 0 {
+		return err == nil, ctx.Err()
+	}
+	items := n.items(ctx, p.Deliveries)
+	if !fits(p, items) {
+		n.log.InfoContext(ctx, "update left out: the digest would no longer hold all that it shows", "channel", n.directory.name(p.Channel))
+		return true, nil
+	}
+	if err := pace.wait(ctx); err != nil {
+		return false, err
+	}
+	if err := n.pace.rest(ctx); err != nil {
+		return false, err
+	}
+	o := n.slack.update(ctx, p.Channel, p.TS, p.ID, render(p, items))
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	n.metrics.updates.WithLabelValues(o.Kind.String()).Inc()
+	n.report(ctx, o)
+	switch o.Kind {
+	case Sent:
+		n.log.InfoContext(ctx, "updated", "event_id", p.Deliveries[0].Event, "channel", n.directory.name(p.Channel))
+		return true, nil
+	case Wait:
+		return false, n.wait(ctx, o)
+	case Later, Unsure, RefusedToken:
+		if !last && o.Code != "missing_scope" {
+			return false, nil
+		}
+	}
+	n.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", p.Deliveries[0].Event,
+		"channel", n.directory.name(p.Channel), "err", o.Reason())
+	return true, nil
+}

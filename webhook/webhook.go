@@ -1,0 +1,193 @@
+// Package webhook is where Allo calls: POST /webhook/{secret}.
+//
+// It promises that 200 is answered only after the event was accepted for good, and that everything else is answered
+// so that Allo tries again or a person sees what is wrong. The secret is compared by its hash in constant time, and
+// neither it nor the URI it stands in is logged. Whoever knows the secret is never refused for what others tried.
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/sethvargo/go-limiter"
+	"github.com/sethvargo/go-limiter/memorystore"
+
+	"allo-slack/allo"
+)
+
+const (
+	// maxBody is the largest body that is read. Fly's proxy buffers as much.
+	maxBody = 10 << 20
+	// storeTimeout is how long the store may take. Allo waits 30 s for an answer in its first generation, 20 s in its
+	// second.
+	storeTimeout = 10 * time.Second
+	// retryAfter is what 503 asks Allo to wait.
+	retryAfter = 10 * time.Second
+	// wrongSecrets in wrongWindow is how many wrong secrets from one address are answered with 404; then it is 429.
+	wrongSecrets = 10
+	wrongWindow  = time.Minute
+)
+
+// Acceptor takes events for good: when Accept returns without an error the event is on disk.
+type Acceptor interface {
+	Accept(ctx context.Context, e *allo.Event) (duplicate bool, err error)
+}
+
+// Config is what a Handler works with.
+type Config struct {
+	Secrets  []string // one, or two while rotating
+	Acceptor Acceptor
+	Log      *slog.Logger
+	// TrustFly takes the client's address from Fly-Client-IP, which Fly's proxy sets. Off Fly anybody could.
+	TrustFly bool
+}
+
+// Handler answers Allo.
+type Handler struct {
+	secrets  [][sha256.Size]byte
+	acceptor Acceptor
+	log      *slog.Logger
+	trustFly bool
+	wrong    limiter.Store
+}
+
+// New prepares a Handler. Close ends it.
+func New(c Config) (*Handler, error) {
+	if len(c.Secrets) == 0 {
+		return nil, errors.New("a webhook needs a secret")
+	}
+	wrong, err := memorystore.New(&memorystore.Config{Tokens: wrongSecrets, Interval: wrongWindow})
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{acceptor: c.Acceptor, log: c.Log, trustFly: c.TrustFly, wrong: wrong}
+	for _, s := range c.Secrets {
+		h.secrets = append(h.secrets, sha256.Sum256([]byte(s)))
+	}
+	return h, nil
+}
+
+// Close forgets which addresses tried wrong secrets.
+func (h *Handler) Close() error { return h.wrong.Close(context.Background()) }
+
+// Pattern is where the handler is to be mounted.
+const Pattern = "/webhook/{secret}"
+
+// ServeHTTP answers one call.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.known(r.PathValue("secret")) {
+		h.refuse(w, r)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		fail(w, http.StatusMethodNotAllowed, "only POST is answered here")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		h.log.WarnContext(r.Context(), "webhook refused: the body is over 10 MiB")
+		fail(w, http.StatusRequestEntityTooLarge, "the body is over 10 MiB")
+		return
+	case err != nil:
+		h.log.WarnContext(r.Context(), "webhook refused: the body could not be read", "err", err)
+		fail(w, http.StatusBadRequest, "the body could not be read to its end")
+		return
+	}
+	event, err := allo.Parse(body)
+	if err != nil {
+		h.log.WarnContext(r.Context(), "webhook refused: not an envelope", "err", err, "bytes", len(body))
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	// What was sent whole is stored even if its sender hangs up now: it will be recognised when it comes again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+	defer cancel()
+	start := time.Now()
+	duplicate, err := h.acceptor.Accept(ctx, &event)
+	if err != nil {
+		h.log.ErrorContext(r.Context(), "event not stored; answered 503 so that Allo sends it again",
+			"event_kind", string(event.Topic), "duration", time.Since(start).Round(time.Millisecond).String(), "err", err)
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+		fail(w, http.StatusServiceUnavailable, "the event could not be stored; send it again")
+		return
+	}
+	if duplicate {
+		answer(w, http.StatusOK, map[string]string{"status": "duplicate"})
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"status": "accepted"})
+}
+
+// known reports whether a secret is one of ours, in a time that does not tell which or how much of it.
+func (h *Handler) known(secret string) bool {
+	sum := sha256.Sum256([]byte(secret))
+	match := 0
+	for _, s := range h.secrets {
+		match |= subtle.ConstantTimeCompare(sum[:], s[:])
+	}
+	return match == 1
+}
+
+// refuse answers a wrong secret.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) {
+	address := h.address(r)
+	_, remaining, reset, ok, err := h.wrong.Take(r.Context(), address)
+	if err == nil && !ok {
+		seconds := int(time.Until(time.Unix(0, int64(reset))).Seconds()) + 1
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		fail(w, http.StatusTooManyRequests, "too many wrong secrets")
+		return
+	}
+	h.log.WarnContext(r.Context(), "webhook refused: wrong secret; check the URL at Allo against WEBHOOK_SECRET",
+		"address", address, "further", remaining)
+	fail(w, http.StatusNotFound, "not found")
+}
+
+// address is where a request comes from, as far as it can be known. X-Forwarded-For can be forged and isn't read.
+func (h *Handler) address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if h.trustFly && r.Header.Get("Fly-Client-IP") != "" {
+		host = r.Header.Get("Fly-Client-IP")
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return "unknown"
+	}
+	bits := 32
+	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+		bits = 64 // one customer's network, whose addresses are his to choose from
+	}
+	return netip.PrefixFrom(ip, bits).Masked().Addr().String()
+}
+
+func fail(w http.ResponseWriter, status int, why string) {
+	answer(w, status, map[string]string{"error": why})
+}
+
+func answer(w http.ResponseWriter, status int, body map[string]string) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the sender may be gone; that is seen nowhere but here
+}
