@@ -106,12 +106,14 @@ type Event struct {
 	Version string    // of the envelope: "" in the first generation, "2.0" in the second
 	Sent    time.Time // the second generation's timestamp of the envelope; zero in the first
 	ID      string    // data.id; "" if there is none
-	Call    *Call
-	Text    *Text
-	Contact *Contact
-	Data    Object   // data, whole, in the order of its keys
-	Odd     []string // names of fields that had an unexpected type, for the log
-	Raw     []byte   // the body, as it came
+	// Delivery is the id of the delivery (the second generation's webhook-id); the same for an event that is sent again.
+	Delivery string
+	Call     *Call
+	Text     *Text
+	Contact  *Contact
+	Data     Object   // data, whole, in the order of its keys
+	Odd      []string // names of fields that had an unexpected type, for the log
+	Raw      []byte   // the body, as it came
 }
 
 // Party is one side of a call or of a text. Number is as Allo wrote it, which may be `anonymous`, a short code, a

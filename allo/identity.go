@@ -19,6 +19,8 @@ type Identity struct {
 	Subject string
 	State   string
 	Change  bool
+	// Content is set for a call: a repeat of Key with another Content may have something new to say (see Amend).
+	Content string
 }
 
 // contactWindow is how long a contact's change is taken for a repeat of an earlier one with the same content.
@@ -33,22 +35,51 @@ const contactWindow = 15 * time.Minute
 func (e *Event) Identity() Identity {
 	content := digest(canonicalJSON(e.Data))
 	byContent := Identity{Key: string(e.Topic) + "#" + content}
+	if e.Topic.OnlyWhenNamed() && !e.Sent.IsZero() {
+		// A tag that is added, removed and added again is three events: when they were sent tells them apart.
+		byContent.Key += "@" + e.Sent.Format(time.RFC3339Nano)
+	}
 	if e.ID == "" {
 		return byContent
 	}
-	id := e.ID
-	if len(id) > maxID {
-		id = "#" + digest([]byte(id))
-	}
+	id := bounded(e.ID)
 	switch e.Topic {
-	case CallReceived, SMSReceived, SMSSent:
+	case CallReceived:
+		return Identity{Key: callKey(e.ID), Content: byContent.Key}
+	case SMSReceived, SMSSent:
 		return Identity{Key: string(e.Topic) + ":" + id}
 	case ContactCreated:
-		return Identity{Key: string(e.Topic) + ":" + id, Subject: "contact:" + id, State: content}
+		return Identity{Key: string(e.Topic) + ":" + id, Subject: "contact:" + id, State: e.Contact.state()}
 	case ContactUpdated:
-		return Identity{Key: byContent.Key, Window: contactWindow, Subject: "contact:" + id, State: content, Change: true}
+		return Identity{Key: byContent.Key, Window: contactWindow, Subject: "contact:" + id, State: e.Contact.state(), Change: true}
 	}
 	return byContent
+}
+
+// callKey is the Key of the call with an id.
+func callKey(id string) string { return string(CallReceived) + ":" + bounded(id) }
+
+func bounded(id string) string {
+	if len(id) > maxID {
+		return "#" + digest([]byte(id))
+	}
+	return id
+}
+
+// state is a digest of all that is known of a contact. Fields that this program doesn't know, such as when it was
+// changed last, don't count: a change of nothing else has nothing to say.
+func (c *Contact) state() string {
+	list := func(values []string) Object {
+		o := make(Object, 0, len(values))
+		for _, v := range values {
+			o = append(o, Field{v, true})
+		}
+		return o
+	}
+	return digest(canonicalJSON(Object{
+		{"name", c.Name}, {"last_name", c.LastName}, {"company", c.Company},
+		{"emails", list(c.Emails)}, {"numbers", list(c.Numbers)}, {"tags", list(c.Tags)},
+	}))
 }
 
 // maxID is how many bytes of an id are kept as they are; Allo's have 36 at most (seen).

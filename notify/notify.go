@@ -132,16 +132,25 @@ func (n *Notifier) SetRules(f *rules.File) {
 // Accept matches an event against the rules and stores it, unless it is a repeat. When it returns without an error
 // the event is on disk; what waits for Slack is sent by Run.
 func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, err error) {
+	n.silence.heard(time.Now())
+	return n.accept(ctx, e, false)
+}
+
+// Recover accepts a call whose event never came. What is known already is only brought up to date.
+func (n *Notifier) Recover(ctx context.Context, e *allo.Event) (duplicate bool, err error) {
+	return n.accept(ctx, e, true)
+}
+
+func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
 	log := n.log.With("event_kind", string(e.Topic))
-	now := time.Now()
-	n.silence.heard(now)
 	if e.Topic == allo.Ping {
 		log.InfoContext(ctx, "ping answered")
 		return false, nil
 	}
-	decision := n.rules.Load().Route(e, now)
-	for _, err := range decision.Errors {
-		log.WarnContext(ctx, "rule skipped", "err", err)
+	now := time.Now()
+	routes, decision, err := n.route(ctx, e, now)
+	if err != nil {
+		return false, err
 	}
 	identity := e.Identity()
 	entry := outbox.Entry{
@@ -153,25 +162,37 @@ func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, e
 		Thread:   thread(e),
 		Asks:     asks(e),
 		Answers:  answers(e),
+		About:    e.About(),
 		Keys:     []outbox.Key{{Key: identity.Key, Window: identity.Window}},
+		Content:  identity.Content,
 		Subject:  identity.Subject, State: identity.State, Change: identity.Change,
-		Muted: decision.Muted != "",
+		Muted:      decision.Muted != "",
+		Recovered:  recovered,
+		Deliveries: routes,
 	}
-	for _, target := range decision.Targets {
-		options, err := json.Marshal(target.Options)
-		if err != nil {
-			return false, fmt.Errorf("options of rule %q: %w", target.Rule, err)
-		}
-		entry.Deliveries = append(entry.Deliveries, outbox.Route{Channel: target.Channel, Rule: target.Rule, Options: string(options)})
+	if e.Delivery != "" {
+		entry.Keys = append(entry.Keys, outbox.Key{Key: "delivery:" + e.Delivery})
 	}
 	added, err := n.store.Add(ctx, entry)
 	if err != nil {
 		return false, err
 	}
 	log = log.With("event_id", added.ID)
-	if added.Duplicate {
+	amended, err := n.amend(ctx, e, identity, added.News)
+	if err != nil {
+		return false, err
+	}
+	n.moved(added)
+	switch {
+	case added.Duplicate && amended:
+		n.metrics.accepted.WithLabelValues("amended").Inc()
+		log.InfoContext(ctx, "event told again with something new")
+		return false, nil
+	case added.Duplicate:
 		n.metrics.accepted.WithLabelValues("duplicate").Inc()
-		log.InfoContext(ctx, "event repeated")
+		if !recovered {
+			log.InfoContext(ctx, "event repeated")
+		}
 		return true, nil
 	}
 	if len(e.Odd) > 0 {
@@ -180,7 +201,7 @@ func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, e
 	switch {
 	case len(added.Channels) > 0:
 		n.metrics.accepted.WithLabelValues("routed").Inc()
-		log.InfoContext(ctx, "event accepted", "channels", len(added.Channels))
+		log.InfoContext(ctx, "event accepted", "channels", len(added.Channels), "recovered", recovered)
 	case decision.Muted != "":
 		n.metrics.accepted.WithLabelValues("muted").Inc()
 		log.InfoContext(ctx, "event muted", "rule", decision.Muted)
@@ -188,13 +209,34 @@ func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, e
 		n.metrics.accepted.WithLabelValues("unrouted").Inc()
 		log.InfoContext(ctx, "event kept and not posted: no rule takes it")
 	}
+	return false, nil
+}
+
+// route asks the rules where an event goes.
+func (n *Notifier) route(ctx context.Context, e *allo.Event, now time.Time) ([]outbox.Route, rules.Decision, error) {
+	decision := n.rules.Load().Route(e, now)
+	for _, err := range decision.Errors {
+		n.log.WarnContext(ctx, "rule skipped", "event_kind", string(e.Topic), "err", err)
+	}
+	var routes []outbox.Route
+	for _, target := range decision.Targets {
+		options, err := json.Marshal(target.Options)
+		if err != nil {
+			return nil, decision, fmt.Errorf("options of rule %q: %w", target.Rule, err)
+		}
+		routes = append(routes, outbox.Route{Channel: target.Channel, Rule: target.Rule, Options: string(options)})
+	}
+	return routes, decision, nil
+}
+
+// moved wakes whoever has something to do after a commit.
+func (n *Notifier) moved(added outbox.Added) {
 	for _, channel := range added.Channels {
 		n.wake(channel)
 	}
 	if added.Updates {
 		signal(n.updates)
 	}
-	return false, nil
 }
 
 // signal lets whoever listens look once more; a signal that nobody took yet is enough.

@@ -79,6 +79,7 @@ func (n *Notifier) item(ctx context.Context, d *outbox.Delivery) (format.Item, r
 	}
 	it.Options = formatOptions(&it.Event, o, n.zone())
 	it.Options.Mention = n.people.mention(&it.Event, o.Mention)
+	it.Options.Recovered = d.Recovered
 	it.Known = n.known(ctx, d, &it.Event)
 	return it, o
 }
@@ -126,7 +127,7 @@ func (n *Notifier) path(ctx context.Context, d *outbox.Delivery, c *allo.Call) [
 	}
 	var calls []*allo.Call
 	for _, body := range bodies {
-		if e := n.event(ctx, d.Event, d.Topic, body); e.Call != nil {
+		if e := n.event(ctx, d.Event, d.Topic, body); e.Topic == allo.CallReceived {
 			calls = append(calls, e.Call)
 		}
 	}

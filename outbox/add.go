@@ -20,6 +20,7 @@ type Entry struct {
 	Received time.Time
 	Happened time.Time // zero: not known
 	Keys     []Key     // a repeat has one of them; at least one
+	Content  string    // recognises a repeat that says the very same; "" if that doesn't matter
 	// Subject, State and Change: see allo.Identity.
 	Subject, State string
 	Change         bool
@@ -28,6 +29,8 @@ type Entry struct {
 	// Asks names whom the event leaves waiting, Answers whom it answers; "" is nobody. What was asked at most
 	// AnswerWindow before is answered by the first event that answers, in whatever order the two come in.
 	Asks, Answers string
+	About         string // the Key of the event that it adds to; "" if it stands for itself
+	Recovered     bool   // it never came, but was found
 	Deliveries    []Route
 }
 
@@ -60,6 +63,7 @@ type Route struct {
 type Added struct {
 	ID        int64 // the event's; of the first one, if this is a repeat; 0 if that one is gone
 	Duplicate bool
+	News      bool     // a repeat that says what none before it said (see Entry.Content)
 	Channels  []string // which have something new waiting: ids where they are known
 	Updates   bool     // messages that Slack has have something new to say
 }
@@ -87,7 +91,16 @@ func add(t *tx, e Entry) (Added, error) {
 		if err := remember(t, e.Keys, original, now); err != nil {
 			return Added{}, err
 		}
-		return Added{ID: max(original, 0), Duplicate: true}, nil
+		added := Added{ID: max(original, 0), Duplicate: true}
+		if e.Content != "" {
+			var event int64
+			said, err := t.scan(`SELECT event FROM dedupe WHERE key = ?`, []any{e.Content}, &event)
+			if err != nil {
+				return Added{}, err
+			}
+			added.News = !said
+		}
+		return added, nil
 	}
 
 	fate := "routed"
@@ -107,9 +120,9 @@ func add(t *tx, e Entry) (Added, error) {
 			return Added{}, err
 		}
 	}
-	result, err := t.result(`INSERT INTO events (kind, topic, fate, received_at, happened_at, body, subject, before, thread, thread_for, asks, answers)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Kind, e.Topic, fate, now, happened, e.Body, e.Subject, before, e.Thread.Key, e.Thread.Window.Milliseconds(), e.Asks, e.Answers)
+	result, err := t.result(`INSERT INTO events (kind, topic, fate, received_at, happened_at, body, subject, before, about, recovered, thread, thread_for, asks, answers)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Kind, e.Topic, fate, now, happened, e.Body, e.Subject, before, e.About, e.Recovered, e.Thread.Key, e.Thread.Window.Milliseconds(), e.Asks, e.Answers)
 	if err != nil {
 		return Added{}, err
 	}
@@ -120,7 +133,7 @@ func add(t *tx, e Entry) (Added, error) {
 	if added.Updates, err = tell(t, e, added.ID, happened); err != nil {
 		return Added{}, err
 	}
-	if err := remember(t, e.Keys, added.ID, now); err != nil {
+	if err := remember(t, append(e.Keys, Key{Key: e.Content}), added.ID, now); err != nil {
 		return Added{}, err
 	}
 	if e.Subject != "" {
@@ -133,23 +146,30 @@ func add(t *tx, e Entry) (Added, error) {
 			return Added{}, err
 		}
 	}
-	for _, d := range e.Deliveries {
+	added.Channels, err = deliver(t, added.ID, e.Deliveries, now)
+	return added, err
+}
+
+// deliver lets an event wait for channels; it returns those that did not have it yet.
+func deliver(t *tx, event int64, routes []Route, now int64) ([]string, error) {
+	var channels []string
+	for _, d := range routes {
 		channel := d.Channel
 		// Inside the transaction: between two of them Slack may have told the channel's id.
 		if _, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{d.Channel}, &channel); err != nil {
-			return Added{}, err
+			return nil, err
 		}
 		// Two names for one channel: it never gets an event twice.
 		n, err := t.changed(`INSERT INTO deliveries (event, channel, rule, options, state, at) VALUES (?, ?, ?, ?, 'waiting', ?)
-			ON CONFLICT (event, channel, part) DO NOTHING`, added.ID, channel, d.Rule, d.Options, now)
+			ON CONFLICT (event, channel, part) DO NOTHING`, event, channel, d.Rule, d.Options, now)
 		if err != nil {
-			return Added{}, err
+			return nil, err
 		}
 		if n > 0 {
-			added.Channels = append(added.Channels, channel)
+			channels = append(channels, channel)
 		}
 	}
-	return added, nil
+	return channels, nil
 }
 
 // tell notes what a new event means for those before it: which question it answers, or what answered it already, and
@@ -217,6 +237,9 @@ func remember(t *tx, keys []Key, event, now int64) error {
 		return nil
 	}
 	for _, k := range keys {
+		if k.Key == "" {
+			continue
+		}
 		query := `INSERT INTO dedupe (key, event, at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING`
 		args := []any{k.Key, event, now}
 		if k.Window > 0 {

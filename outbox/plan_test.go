@@ -11,7 +11,7 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	s, _ := openTemp(t)
 	ctx := t.Context()
 	queries := map[string]string{"busy": busyQuery, "waiting": waitingQuery, "waits": waitsQuery, "post": postDeliveriesQuery, "stuck": stuckQuery,
-		"untold": untoldQuery, "stored": storedQuery, "thread": threadQuery, "updates": updatesQuery}
+		"untold": untoldQuery, "stored": storedQuery, "about": aboutQuery, "thread": threadQuery, "updates": updatesQuery}
 
 	// What writes is prepared once and kept: all of it is looked at.
 	e := text("1", "a", 0)

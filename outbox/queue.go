@@ -11,21 +11,22 @@ import (
 
 // Delivery is one event on its way to one channel.
 type Delivery struct {
-	ID       int64
-	Event    int64
-	Kind     string
-	Topic    string
-	Body     []byte
-	Received time.Time
-	Channel  string
-	Rule     string
-	Options  string
-	Alone    bool   // a digest that held it was refused: it goes alone
-	Part     int    // 0 is the event's message; 1 and more are what follows it in its thread
-	Thread   string // what the event belongs to
-	Subject  string // what the event tells the whole state of
-	Before   []byte // the envelope that told that state before; nil if there was none
-	Answer   []byte // the envelope that answered what the event asks; nil if there is none yet
+	ID        int64
+	Event     int64
+	Kind      string
+	Topic     string
+	Body      []byte
+	Received  time.Time
+	Channel   string
+	Rule      string
+	Options   string
+	Alone     bool   // a digest that held it was refused: it goes alone
+	Part      int    // 0 is the event's message; 1 and more are what follows it in its thread
+	Thread    string // what the event belongs to
+	Subject   string // what the event tells the whole state of
+	Before    []byte // the envelope that told that state before; nil if there was none
+	Recovered bool   // the event never came, but was found
+	Answer    []byte // the envelope that answered what the event asks; nil if there is none yet
 }
 
 // Form is how a post is rendered.
@@ -87,7 +88,7 @@ func (s *Store) strings(ctx context.Context, query string, args ...any) ([]strin
 }
 
 const selectDeliveries = `SELECT d.id, d.event, e.kind, e.topic, e.body, e.received_at, d.channel, d.rule, d.options, d.alone, d.part,
-	e.thread, e.subject, e.before, a.body
+	e.thread, e.subject, e.before, e.recovered, a.body
 	FROM deliveries d JOIN events e ON e.id = d.event LEFT JOIN events a ON a.id = e.answer `
 
 const waitingQuery = selectDeliveries + `WHERE d.state = 'waiting' AND d.channel = ? ORDER BY d.part > 0, d.id LIMIT ?`
@@ -113,7 +114,7 @@ func (s *Store) deliveries(ctx context.Context, maxBytes int, query string, args
 		var d Delivery
 		var received int64
 		if err := rows.Scan(&d.ID, &d.Event, &d.Kind, &d.Topic, &d.Body, &received, &d.Channel, &d.Rule, &d.Options, &d.Alone,
-			&d.Part, &d.Thread, &d.Subject, &d.Before, &d.Answer); err != nil {
+			&d.Part, &d.Thread, &d.Subject, &d.Before, &d.Recovered, &d.Answer); err != nil {
 			return nil, err
 		}
 		d.Received = fromMillis(received)

@@ -59,20 +59,29 @@ func (s *Store) InThread(ctx context.Context, thread string, limit int) ([][]byt
 	if thread == "" {
 		return nil, nil
 	}
-	rows, err := s.db.QueryContext(ctx, threadQuery, thread, limit)
+	list, err := s.bodies(ctx, threadQuery, thread, limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading a thread: %w", explain(err))
+		return nil, fmt.Errorf("reading a thread: %w", err)
+	}
+	return list, nil
+}
+
+// bodies reads one column of envelopes.
+func (s *Store) bodies(ctx context.Context, query string, args ...any) ([][]byte, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
 	}
 	defer rows.Close()
-	var bodies [][]byte
+	var list [][]byte
 	for rows.Next() {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {
-			return nil, fmt.Errorf("reading a thread: %w", err)
+			return nil, err
 		}
-		bodies = append(bodies, body)
+		list = append(list, body)
 	}
-	return bodies, explain(rows.Err())
+	return list, explain(rows.Err())
 }
 
 // User is what is known of an email.

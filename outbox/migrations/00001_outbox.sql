@@ -11,6 +11,8 @@ CREATE TABLE events (
     body        BLOB    NOT NULL,
     subject     TEXT    NOT NULL DEFAULT '', -- what it tells the whole state of
     before      BLOB,                        -- the envelope that told the subject's state before; NULL if there was none
+    about       TEXT    NOT NULL DEFAULT '', -- the key of the event that it adds to
+    recovered   INTEGER NOT NULL DEFAULT 0,  -- 1: it never came, but was found
     thread      TEXT    NOT NULL DEFAULT '', -- what else belongs together with it has the same
     thread_for  INTEGER NOT NULL DEFAULT 0,  -- how long a thread is gone on with, in milliseconds after its last message; 0: always
     asks        TEXT    NOT NULL DEFAULT '', -- whom it leaves waiting for an answer
@@ -19,6 +21,7 @@ CREATE TABLE events (
 );
 CREATE INDEX events_received ON events (received_at);
 CREATE INDEX events_thread ON events (thread, happened_at) WHERE thread <> '';
+CREATE INDEX events_about ON events (about, id) WHERE about <> '';
 CREATE INDEX events_asks ON events (asks, happened_at) WHERE asks <> '' AND answer IS NULL;
 CREATE INDEX events_answers ON events (answers, happened_at) WHERE answers <> '';
 
