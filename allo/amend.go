@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strings"
 )
 
 // About is the Key of the call that an event of a tag or of a summary is about (see Identity); "" for every other
@@ -21,7 +20,7 @@ func (e *Event) About() string {
 			id, _ = o.Get("id")
 		}
 	}
-	about := strings.TrimSpace(TextOf(id))
+	about := idOf(id)
 	if about == "" {
 		about = e.ID
 	}

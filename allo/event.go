@@ -116,6 +116,12 @@ type Event struct {
 	Raw      []byte   // the body, as it came
 }
 
+// SecondGeneration reports whether the event is of the second generation of webhooks: its envelope says so, or its
+// topic is written as only that one writes topics.
+func (e *Event) SecondGeneration() bool {
+	return e.Version != "" || strings.Contains(e.Wire, ".")
+}
+
 // Party is one side of a call or of a text. Number is as Allo wrote it, which may be `anonymous`, a short code, a
 // sender's alphanumeric name, or "".
 type Party struct {

@@ -34,7 +34,7 @@ const contactWindow = 15 * time.Minute
 // says counts. Everything else, and what has no id, is recognised by the topic and all of data.
 func (e *Event) Identity() Identity {
 	content := digest(canonicalJSON(e.Data))
-	byContent := Identity{Key: string(e.Topic) + "#" + content}
+	byContent := Identity{Key: bounded(string(e.Topic)) + "#" + content}
 	if e.Topic.OnlyWhenNamed() && !e.Sent.IsZero() {
 		// A tag that is added, removed and added again is three events: when they were sent tells them apart.
 		byContent.Key += "@" + e.Sent.Format(time.RFC3339Nano)
@@ -82,7 +82,7 @@ func (c *Contact) state() string {
 	}))
 }
 
-// maxID is how many bytes of an id are kept as they are; Allo's have 36 at most (seen).
+// maxID is how many bytes of an id, or of a topic, are kept as they are; Allo's have 36 at most (seen).
 const maxID = 100
 
 func digest(b []byte) string {

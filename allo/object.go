@@ -3,7 +3,9 @@ package allo
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -23,9 +25,8 @@ type Field struct {
 // its spellings: `recording_url` also finds `recordingUrl`.
 func (o Object) Get(keys ...string) (any, bool) {
 	for _, key := range keys {
-		plain := fold(key)
 		for _, f := range o {
-			if f.Value != nil && fold(f.Key) == plain {
+			if f.Value != nil && sameKey(f.Key, key) {
 				return f.Value, true
 			}
 		}
@@ -33,9 +34,31 @@ func (o Object) Get(keys ...string) (any, bool) {
 	return nil, false
 }
 
-// fold makes `recording_url`, `recordingUrl` and `RecordingURL` the same key.
-func fold(key string) string {
-	return strings.ToLower(strings.ReplaceAll(key, "_", ""))
+// sameKey reports whether two keys differ in nothing but spelling: `recording_url`, `recordingUrl` and
+// `RecordingURL` are one. Every field of every event is looked up by it, so it makes no copies.
+func sameKey(a, b string) bool {
+	for {
+		for a != "" && a[0] == '_' {
+			a = a[1:]
+		}
+		for b != "" && b[0] == '_' {
+			b = b[1:]
+		}
+		if a == "" || b == "" {
+			return a == b
+		}
+		if lower(a[0]) != lower(b[0]) {
+			return false
+		}
+		a, b = a[1:], b[1:]
+	}
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // TextOf says a JSON value in words: a string is itself, a list its items with commas between, an object its
@@ -70,35 +93,45 @@ func TextOf(v any) string {
 	return fmt.Sprint(v)
 }
 
-// maxDepth bounds how deep objects and lists may be nested. Allo's own payloads are 3 deep; encoding/json stops
-// at 10,000 by itself.
+// maxDepth bounds how deep objects and lists are followed, so that no payload makes those who walk it slow. Allo's
+// own are 3 deep. What lies deeper is kept as its JSON text.
 const maxDepth = 200
 
-// decode reads one JSON value, and nothing after it, keeping the order of fields.
+// errMore says that something follows the JSON value.
+var errMore = errors.New("there is more after the JSON value")
+
+// decode reads one JSON value, and nothing after it, keeping the order of fields. io.EOF says that there is none at
+// all, io.ErrUnexpectedEOF that it is cut short.
 func decode(body []byte) (any, error) {
 	if !utf8.Valid(body) {
 		// encoding/json would replace what it can't read and say nothing; so do we, but knowingly: a text with one
 		// broken character is worth more than none.
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, io.EOF
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	v, err := value(dec, 0)
+	if errors.Is(err, io.EOF) {
+		return nil, io.ErrUnexpectedEOF // the decoder says io.EOF inside an object or list, too
+	}
 	if err != nil {
 		return nil, err
 	}
-	if dec.More() {
-		return nil, fmt.Errorf("there is more after the JSON value, at byte %d", dec.InputOffset())
-	}
-	if _, err := dec.Token(); err == nil {
-		return nil, fmt.Errorf("there is more after the JSON value, at byte %d", dec.InputOffset())
+	// Only the end itself will do: a bracket too many makes Token fail, and More say that there is nothing more.
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errMore
 	}
 	return v, nil
 }
 
 func value(dec *json.Decoder, depth int) (any, error) {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("nested more than %d deep", maxDepth)
+		var raw json.RawMessage
+		err := dec.Decode(&raw)
+		return string(raw), err
 	}
 	token, err := dec.Token()
 	if err != nil {
@@ -106,27 +139,7 @@ func value(dec *json.Decoder, depth int) (any, error) {
 	}
 	switch token {
 	case json.Delim('{'):
-		object := Object{}
-		at := map[string]int{}
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			v, err := value(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			name := key.(string) // the decoder lets nothing else stand here
-			if i, twice := at[name]; twice {
-				object[i].Value = v
-				continue
-			}
-			at[name] = len(object)
-			object = append(object, Field{name, v})
-		}
-		_, err := dec.Token()
-		return object, err
+		return object(dec, depth)
 	case json.Delim('['):
 		list := []any{}
 		for dec.More() {
@@ -140,6 +153,30 @@ func value(dec *json.Decoder, depth int) (any, error) {
 		return list, err
 	}
 	return token, nil
+}
+
+func object(dec *json.Decoder, depth int) (any, error) {
+	o := Object{}
+	at := map[string]int{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		v, err := value(dec, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		name := key.(string) // the decoder lets nothing else stand here
+		if i, twice := at[name]; twice {
+			o[i].Value = v
+			continue
+		}
+		at[name] = len(o)
+		o = append(o, Field{name, v})
+	}
+	_, err := dec.Token()
+	return o, err
 }
 
 // canonicalJSON writes a value with sorted keys and without white space, so that equal contents are equal bytes

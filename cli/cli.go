@@ -49,76 +49,130 @@ func Run(ctx context.Context, process Process) error {
 			}
 			return p.serve(ctx)
 		},
-		Commands: []*cli.Command{
-			{
-				Name:   "serve",
-				Usage:  "run the bot; also without a command",
-				Action: func(ctx context.Context, c *cli.Command) error { return p.withoutArgs(ctx, c, p.serve) },
+		Commands: p.commands(),
+	}
+	for _, c := range root.Commands {
+		c.OnUsageError = root.OnUsageError
+		for _, sub := range c.Commands {
+			sub.OnUsageError = root.OnUsageError
+		}
+	}
+	return root.Run(ctx, process.Args)
+}
+
+// commands are those that have a name; serve is also what is done without one.
+func (p *program) commands() []*cli.Command {
+	return []*cli.Command{
+		{
+			Name:   "serve",
+			Usage:  "run the bot; also without a command",
+			Action: func(ctx context.Context, c *cli.Command) error { return p.withoutArgs(ctx, c, p.serve) },
+		},
+		{
+			Name:  "demo",
+			Usage: "run the bot against a stand-in Slack in the browser; needs no accounts",
+			Action: func(ctx context.Context, c *cli.Command) error {
+				return p.withoutArgs(ctx, c, p.demo)
 			},
-			{
-				Name:  "demo",
-				Usage: "run the bot against a stand-in Slack in the browser; needs no accounts",
-				Action: func(ctx context.Context, c *cli.Command) error {
-					return p.withoutArgs(ctx, c, p.demo)
-				},
+		},
+		{
+			Name:      "check",
+			Usage:     "check a rules file or, without one, settings and rules; asks no network",
+			ArgsUsage: "[FILE]",
+			Action: func(ctx context.Context, c *cli.Command) error {
+				if c.Args().Len() > 1 {
+					return usage(fmt.Errorf("check takes one file, not %d", c.Args().Len()))
+				}
+				return p.check(c.Args().First())
 			},
-			{
-				Name:      "check",
-				Usage:     "check a rules file or, without one, settings and rules; asks no network",
-				ArgsUsage: "[FILE]",
-				Action: func(ctx context.Context, c *cli.Command) error {
-					if c.Args().Len() > 1 {
-						return usage(fmt.Errorf("check takes one file, not %d", c.Args().Len()))
-					}
-					return p.check(c.Args().First())
-				},
+		},
+		{
+			Name:      "explain",
+			Usage:     "say which rule takes an event and why the others don't, the channels and the message",
+			ArgsUsage: "[EVENT.json|-]",
+			Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "json", Usage: "print the message's blocks, as Slack's Block Kit Builder takes them"},
+				&cli.BoolFlag{Name: "stored", Usage: "look through the events that the outbox holds for those that would go elsewhere now"},
+				&cli.DurationFlag{Name: "since", Value: 24 * time.Hour, Usage: "with -stored: how far back"},
 			},
-			{
-				Name:      "explain",
-				Usage:     "say which rule takes an event and why the others don't, the channels and the message",
-				ArgsUsage: "[EVENT.json|-]",
-				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "json", Usage: "print the message's blocks, as Slack's Block Kit Builder takes them"},
-					&cli.BoolFlag{Name: "stored", Usage: "look through the events that the outbox holds for those that would go elsewhere now"},
-					&cli.DurationFlag{Name: "since", Value: 24 * time.Hour, Usage: "with -stored: how far back"},
-				},
-				Action: func(ctx context.Context, c *cli.Command) error {
-					if c.Args().Len() > 1 {
-						return usage(fmt.Errorf("explain takes one event, not %d", c.Args().Len()))
-					}
-					if c.Bool("stored") {
-						return p.explainStored(ctx, c.Duration("since"))
-					}
-					return p.explain(c.Args().First(), c.Bool("json"))
-				},
+			Action: func(ctx context.Context, c *cli.Command) error {
+				if c.Args().Len() > 1 {
+					return usage(fmt.Errorf("explain takes one event, not %d", c.Args().Len()))
+				}
+				if c.Bool("stored") {
+					return p.explainStored(ctx, c.Duration("since"))
+				}
+				return p.explain(c.Args().First(), c.Bool("json"))
 			},
-			{
-				Name:  "failed",
-				Usage: "list what was set aside, and what waits for a channel that is stuck",
-				Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"}},
-				Action: func(ctx context.Context, c *cli.Command) error {
-					return p.withoutArgs(ctx, c, func(ctx context.Context) error { return p.failed(ctx, c.Bool("json")) })
-				},
+		},
+		{
+			Name:  "failed",
+			Usage: "list what was set aside, and what waits for a channel that is stuck",
+			Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"}},
+			Action: func(ctx context.Context, c *cli.Command) error {
+				return p.withoutArgs(ctx, c, func(ctx context.Context) error { return p.failed(ctx, c.Bool("json")) })
 			},
-			{
-				Name:      "replay",
-				Usage:     "send again what was set aside or waits, if need be to another channel",
-				ArgsUsage: "[ID…]",
-				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "all", Usage: "all that was set aside"},
-					&cli.StringFlag{Name: "from", Usage: "what was set aside or waits for this channel", Config: cli.StringConfig{TrimSpace: true}},
-					&cli.StringFlag{Name: "channel", Usage: "send it to this channel", Config: cli.StringConfig{TrimSpace: true}},
+		},
+		{
+			Name:      "replay",
+			Usage:     "send again what was set aside or waits, if need be to another channel",
+			ArgsUsage: "[ID…]",
+			Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "all", Usage: "all that was set aside"},
+				&cli.StringFlag{Name: "from", Usage: "what was set aside or waits for this channel", Config: cli.StringConfig{TrimSpace: true}},
+				&cli.StringFlag{Name: "channel", Usage: "send it to this channel", Config: cli.StringConfig{TrimSpace: true}},
+			},
+			Action: func(ctx context.Context, c *cli.Command) error {
+				return p.replay(ctx, c.Args().Slice(), c.Bool("all"), c.String("from"), c.String("channel"))
+			},
+		},
+		{
+			Name:  "doctor",
+			Usage: "ask Slack and Allo whether all is set up as it should be, and say what to do",
+			Action: func(ctx context.Context, c *cli.Command) error {
+				return p.withoutArgs(ctx, c, p.doctor)
+			},
+		},
+		{
+			Name:  "webhook",
+			Usage: "make, list and delete webhooks at Allo",
+			Commands: []*cli.Command{
+				{
+					Name:  "create",
+					Usage: "have Allo call this bot",
+					Flags: []cli.Flag{
+						&cli.StringFlag{Name: "url", Usage: "where Allo is to call; from PUBLIC_URL and WEBHOOK_SECRET if left out"},
+						&cli.StringFlag{Name: "number", Usage: "which number of yours, in the first generation"},
+						&cli.StringSliceFlag{Name: "topics", Usage: "all if left out"},
+						&cli.BoolFlag{Name: "print-secret", Usage: "print the signing secret and the line that sets it"},
+					},
+					Action: func(ctx context.Context, c *cli.Command) error {
+						return p.withoutArgs(ctx, c, func(ctx context.Context) error {
+							return p.webhookCreate(ctx, c.String("url"), c.String("number"), c.StringSlice("topics"), c.Bool("print-secret"))
+						})
+					},
 				},
-				Action: func(ctx context.Context, c *cli.Command) error {
-					return p.replay(ctx, c.Args().Slice(), c.Bool("all"), c.String("from"), c.String("channel"))
+				{
+					Name:  "list",
+					Usage: "list Allo's webhooks",
+					Action: func(ctx context.Context, c *cli.Command) error {
+						return p.withoutArgs(ctx, c, p.webhookList)
+					},
+				},
+				{
+					Name:      "delete",
+					Usage:     "delete a webhook",
+					ArgsUsage: "ID",
+					Action: func(ctx context.Context, c *cli.Command) error {
+						if c.Args().Len() != 1 {
+							return usage(fmt.Errorf("webhook delete takes one id; allo-slack webhook list prints them"))
+						}
+						return p.webhookDelete(ctx, c.Args().First())
+					},
 				},
 			},
 		},
 	}
-	for _, c := range root.Commands {
-		c.OnUsageError = root.OnUsageError
-	}
-	return root.Run(ctx, process.Args)
 }
 
 func (p *program) withoutArgs(ctx context.Context, c *cli.Command, run func(context.Context) error) error {

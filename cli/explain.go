@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caarlos0/env/v11"
 	"github.com/slack-go/slack"
 
 	"allo-slack/allo"
@@ -86,10 +85,8 @@ func (p *program) explainJSON(f *rules.File, e *allo.Event, x rules.Explanation)
 
 // rules loads the rules file that RULES_FILE names.
 func (p *program) rules() (*rules.File, error) {
-	var s struct {
-		RulesFile string `env:"RULES_FILE" envDefault:"rules.yaml"`
-	}
-	if err := env.ParseWithOptions(&s, env.Options{Environment: env.ToMap(p.environ)}); err != nil {
+	s, err := loadSome(p.environ)
+	if err != nil {
 		return nil, err
 	}
 	return rules.Load(s.RulesFile)

@@ -8,8 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caarlos0/env/v11"
-
 	"allo-slack/outbox"
 )
 
@@ -102,10 +100,8 @@ func age(d time.Duration) string {
 
 // openBeside opens the bot's store. Of all settings only DATABASE_URL is needed.
 func (p *program) openBeside(ctx context.Context) (*outbox.Store, error) {
-	var s struct {
-		DatabaseURL string `env:"DATABASE_URL" envDefault:"sqlite:allo-slack.db"`
-	}
-	if err := env.ParseWithOptions(&s, env.Options{Environment: env.ToMap(p.environ)}); err != nil {
+	s, err := loadSome(p.environ)
+	if err != nil {
 		return nil, err
 	}
 	return outbox.OpenBeside(ctx, s.DatabaseURL)

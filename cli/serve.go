@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"allo-slack/allo"
 	"allo-slack/notify"
 	"allo-slack/outbox"
 	"allo-slack/rules"
@@ -88,6 +89,7 @@ type app struct {
 	notifier *notify.Notifier
 	webhook  *webhook.Handler
 	registry *prometheus.Registry
+	calls    *reconciler // nil without an API key
 	settings settings
 	log      *slog.Logger
 }
@@ -112,11 +114,25 @@ func newApp(ctx context.Context, s settings, file *rules.File, log *slog.Logger)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	hook, err := webhook.New(webhook.Config{Secrets: s.webhookSecrets(), Acceptor: notifier, Log: log, TrustFly: s.FlyAppName != ""})
+	hooks := webhook.Config{Secrets: s.webhookSecrets(), Acceptor: notifier, Log: log, RequireSigned: s.RequireSigned, TrustFly: s.FlyAppName != ""}
+	if s.SigningSecret != "" {
+		if hooks.Verifier, err = allo.NewVerifier(string(s.SigningSecret)); err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+	}
+	hook, err := webhook.New(hooks)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &app{store, notifier, hook, registry, s, log}, nil
+	a := &app{store: store, notifier: notifier, webhook: hook, registry: registry, settings: s, log: log}
+	if s.AlloAPIKey != "" && s.Reconcile != "off" {
+		api, err := allo.NewAPI(string(s.AlloAPIKey), s.AlloAPIURL, nil)
+		if err != nil {
+			return nil, errors.Join(err, a.close())
+		}
+		a.calls = newReconciler(api, notifier, store, s.Retention, log)
+	}
+	return a, nil
 }
 
 // reload reads the rules again at each signal, until ctx ends. Rules with a mistake are refused; those before them stay.
@@ -211,9 +227,13 @@ func (a *app) run(ctx context.Context, servers ...server) error {
 	}
 	group.Go(func() error { return a.notifier.Run(ctx) })
 	group.Go(func() error { return a.purge(ctx) })
-	err := group.Wait()
-	return errors.Join(err, a.webhook.Close(), a.store.Close())
+	if a.calls != nil {
+		group.Go(func() error { return a.calls.run(ctx) })
+	}
+	return errors.Join(group.Wait(), a.close())
 }
+
+func (a *app) close() error { return errors.Join(a.webhook.Close(), a.store.Close()) }
 
 // purge deletes what was delivered, muted or unrouted for longer than RETENTION.
 func (a *app) purge(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"allo-slack/allo"
 	"allo-slack/outbox"
 )
 
@@ -19,6 +20,12 @@ type settings struct {
 	SlackBotToken secret        `env:"SLACK_BOT_TOKEN"`
 	WebhookSecret secret        `env:"WEBHOOK_SECRET"`
 	SigningSecret secret        `env:"ALLO_SIGNING_SECRET"`
+	RequireSigned bool          `env:"ALLO_REQUIRE_SIGNED"`
+	AlloAPIKey    secret        `env:"ALLO_API_KEY"`
+	AlloAPIURL    string        `env:"ALLO_API_URL"`
+	PublicURL     string        `env:"PUBLIC_URL"`
+	CallLinkTTL   time.Duration `env:"CALL_LINK_TTL" envDefault:"720h"`
+	Reconcile     string        `env:"RECONCILE"`
 	RulesFile     string        `env:"RULES_FILE" envDefault:"rules.yaml"`
 	DatabaseURL   string        `env:"DATABASE_URL" envDefault:"sqlite:allo-slack.db"`
 	Port          uint16        `env:"PORT" envDefault:"8080"`
@@ -53,8 +60,9 @@ func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // secretLength is 128 bits in base64: less could be guessed.
 const secretLength = 22
 
-// loadSettings reads the settings. The error names every one that is missing or bad, and says what to do.
-func loadSettings(environ []string) (settings, error) {
+// loadSome reads the settings without asking that all be there: for commands that need few of them. The error names
+// every one that can't be read.
+func loadSome(environ []string) (settings, error) {
 	var s settings
 	var found mistakes
 	err := env.ParseWithOptions(&s, env.Options{Environment: env.ToMap(environ)})
@@ -66,6 +74,17 @@ func loadSettings(environ []string) (settings, error) {
 	} else if err != nil {
 		found = append(found, err.Error())
 	}
+	if len(found) > 0 {
+		return s, found
+	}
+	return s, nil
+}
+
+// loadSettings reads the settings. The error names every one that is missing or bad, and says what to do.
+func loadSettings(environ []string) (settings, error) {
+	s, err := loadSome(environ)
+	var found mistakes
+	errors.As(err, &found)
 
 	switch token := string(s.SlackBotToken); {
 	case token == "":
@@ -95,7 +114,31 @@ func loadSettings(environ []string) (settings, error) {
 		}
 	}
 	if s.SigningSecret != "" {
-		found.add("ALLO_SIGNING_SECRET is set, but this version doesn't check signatures yet; unset it, and keep WEBHOOK_SECRET secret")
+		if _, err := allo.NewVerifier(string(s.SigningSecret)); err != nil {
+			found.add("ALLO_SIGNING_SECRET: %s", err)
+		}
+	}
+	if s.RequireSigned && s.SigningSecret == "" {
+		found.add("ALLO_REQUIRE_SIGNED is true, but ALLO_SIGNING_SECRET is not set: nothing could be accepted; set it, or leave out ALLO_REQUIRE_SIGNED")
+	}
+	if s.AlloAPIKey != "" {
+		if _, err := allo.NewAPI(string(s.AlloAPIKey), "", nil); err != nil {
+			found.add("ALLO_API_KEY: %s", err)
+		}
+	}
+	for name, value := range map[string]string{"PUBLIC_URL": s.PublicURL, "ALLO_API_URL": s.AlloAPIURL} {
+		if value != "" && !isURL(value) {
+			found.add("%s must be an http or https URL, such as https://example.com; leave it out if you don't need it", name)
+		}
+	}
+	if s.CallLinkTTL < time.Hour {
+		found.add("CALL_LINK_TTL is %s; it must be at least 1h", s.CallLinkTTL)
+	}
+	if s.Reconcile != "" && s.Reconcile != "on" && s.Reconcile != "off" {
+		found.add("RECONCILE must be on or off")
+	}
+	if s.Reconcile == "on" && s.AlloAPIKey == "" {
+		found.add("RECONCILE is on, but ALLO_API_KEY is not set: Allo can't be asked for calls; set it, or leave out RECONCILE")
 	}
 	if _, err := outbox.ParsePath(s.DatabaseURL); err != nil {
 		found = append(found, err.Error())
@@ -112,7 +155,7 @@ func loadSettings(environ []string) (settings, error) {
 	if s.Port == s.MetricsPort && s.Port != 0 {
 		found.add("METRICS_PORT must not be PORT (%d): metrics are not for the public", s.Port)
 	}
-	if u, err := url.Parse(s.SlackAPIURL); s.SlackAPIURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+	if s.SlackAPIURL != "" && !isURL(s.SlackAPIURL) {
 		found.add("SLACK_API_URL must be an http or https URL, such as https://slack.com/api/; leave it out for the real Slack")
 	}
 	if len(found) > 0 {
@@ -120,6 +163,22 @@ func loadSettings(environ []string) (settings, error) {
 	}
 	return s, nil
 }
+
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+}
+
+// publicURL is where people and Allo reach the bot, without a slash at its end; "" if that isn't known.
+func (s settings) publicURL() string {
+	if s.PublicURL == "" && s.FlyAppName != "" {
+		return "https://" + s.FlyAppName + ".fly.dev"
+	}
+	return strings.TrimRight(s.PublicURL, "/")
+}
+
+// webhookURL is where Allo is to call. It holds a secret.
+func (s settings) webhookURL(secret string) string { return s.publicURL() + "/webhook/" + secret }
 
 func (s settings) webhookSecrets() []string {
 	var secrets []string
@@ -135,6 +194,7 @@ func (s settings) webhookSecrets() []string {
 var examples = map[reflect.Type]string{
 	reflect.TypeFor[uint16]():        "a port, from 1 to 65535",
 	reflect.TypeFor[time.Duration](): "a duration, such as 720h or 30m",
+	reflect.TypeFor[bool]():          "true or false",
 	reflect.TypeFor[slog.Level]():    "debug, info, warn or error",
 }
 

@@ -98,6 +98,15 @@ func (d *directory) moved(ctx context.Context, id string) (string, error) {
 	return "", nil
 }
 
+// rejoin makes the bot a member of a public channel that it was one of; it reports whether it is.
+func (d *directory) rejoin(ctx context.Context, id string) bool {
+	c, o := d.slack.channel(ctx, id)
+	if o.Kind != Sent || c.Private || c.Archived {
+		return false
+	}
+	return d.slack.join(ctx, id).Kind == Sent
+}
+
 // resolve asks Slack which channel a reference stands for, joins it if it is public, and keeps the answer. The
 // outcome is Sent if it did.
 func (d *directory) resolve(ctx context.Context, ref string) (string, Outcome) {

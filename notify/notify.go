@@ -37,7 +37,7 @@ import (
 // sent again, and what a wake-up missed.
 const scanEvery = 2 * time.Second
 
-// Config is what a Notifier works with. All of it is needed, but for SlackURL and Silence.
+// Config is what a Notifier works with. All of it is needed, but for SlackURL, Silence and CallLink.
 type Config struct {
 	Store    *outbox.Store
 	Rules    *rules.File
@@ -48,6 +48,9 @@ type Config struct {
 	Metrics  *Metrics
 	Log      *slog.Logger
 	Silence  time.Duration // no event for so long is told to the ops channel; 0: never
+	// CallLink is the link to a call's page, by its event, the rule that posts it, and when it came in; the same for the
+	// same. nil has buttons link straight to Allo.
+	CallLink func(event int64, rule string, received time.Time) string
 }
 
 // Notifier is the way from an event to Slack.
@@ -59,6 +62,7 @@ type Notifier struct {
 	pace      *pacer
 	reads     reads
 	people    *people
+	callLink  func(event int64, rule string, received time.Time) string
 	health    health
 	token     *gate
 	troubled  sync.Map // channels that are stuck, as the store has them
@@ -79,17 +83,18 @@ type Notifier struct {
 func New(ctx context.Context, c Config) (*Notifier, error) {
 	now := time.Now()
 	n := &Notifier{
-		store:   c.Store,
-		slack:   newClient(c.Token, c.SlackURL, c.HTTP),
-		reads:   newReads(now),
-		health:  health{gate: newGate()},
-		token:   newGate(),
-		metrics: c.Metrics,
-		log:     c.Log,
-		started: now,
-		updates: make(chan struct{}, 1),
-		aside:   make(chan struct{}, 1),
-		workers: map[string]*worker{},
+		store:    c.Store,
+		slack:    newClient(c.Token, c.SlackURL, c.HTTP),
+		reads:    newReads(now),
+		health:   health{gate: newGate()},
+		token:    newGate(),
+		metrics:  c.Metrics,
+		log:      c.Log,
+		callLink: c.CallLink,
+		started:  now,
+		updates:  make(chan struct{}, 1),
+		aside:    make(chan struct{}, 1),
+		workers:  map[string]*worker{},
 	}
 	n.rules.Store(c.Rules)
 	pace, err := c.Store.Pace(ctx, now.Add(-time.Minute))

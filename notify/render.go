@@ -80,8 +80,24 @@ func (n *Notifier) item(ctx context.Context, d *outbox.Delivery) (format.Item, r
 	it.Options = formatOptions(&it.Event, o, n.zone())
 	it.Options.Mention = n.people.mention(&it.Event, o.Mention)
 	it.Options.Recovered = d.Recovered
+	n.linkCall(d, &it)
 	it.Known = n.known(ctx, d, &it.Event)
 	return it, o
+}
+
+// linkCall lets buttons open the call's page rather than what is at Allo.
+func (n *Notifier) linkCall(d *outbox.Delivery, it *format.Item) {
+	c := it.Event.Call
+	if n.callLink == nil || c == nil {
+		return
+	}
+	link := n.callLink(d.Event, d.Rule, d.Received)
+	if it.Options.Recording != "" {
+		it.Options.Recording = link
+	}
+	if len(c.Transcript) > 0 || c.TranscriptText != "" {
+		it.Options.TranscriptURL = link + "#transcript"
+	}
 }
 
 // event reads a stored envelope.

@@ -32,6 +32,8 @@ type worker struct {
 	again   bool      // something came while it worked; guarded by Notifier.mu
 	last    string    // the error that was logged last
 	ended   time.Time // when its last attempt ended; zero if it made none
+
+	rejoined time.Time // when it last tried to become a member of the channel
 }
 
 // run works until nothing is left, or ctx ends. What can't be done now is tried again by the next scan.
@@ -363,6 +365,14 @@ func (w *worker) setAside(ctx context.Context, p *outbox.Post, o Outcome, tick o
 
 // hold keeps the queue of a channel that refuses everything, says so, and returns when it is time to try again.
 func (w *worker) hold(ctx context.Context, o Outcome) error {
+	if o.Code == "not_in_channel" && time.Since(w.rejoined) > channelTry {
+		// A channel that was archived and is not any more has lost its bots; of a public one they can be members again.
+		w.rejoined = time.Now()
+		if w.directory.rejoin(ctx, w.channel) {
+			w.log.InfoContext(ctx, "channel joined again", "channel", w.directory.name(w.channel))
+			return nil
+		}
+	}
 	if w.last != o.Code {
 		w.last = o.Code
 		w.log.ErrorContext(ctx, "channel refuses messages; they are kept, and tried again every minute",

@@ -31,7 +31,7 @@ func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries
 			return nil
 		}
 		for _, d := range deliveries {
-			n, err := t.changed(`UPDATE deliveries SET state = 'posting', post = ?, at = ? WHERE id = ? AND state = 'waiting' AND channel = ?`, post.ID, now, d.ID, channel)
+			n, err := t.changed(`UPDATE deliveries SET state = 'posting', post = ? WHERE id = ? AND state = 'waiting' AND channel = ?`, post.ID, d.ID, channel)
 			if err != nil {
 				return err
 			}
@@ -208,13 +208,13 @@ func (s *Store) Unthread(ctx context.Context, p *Post) error {
 // Split settles a post that was refused for what it holds together: each of its deliveries waits again, where it
 // was in the queue, and goes alone.
 func (s *Store) Split(ctx context.Context, p *Post, tick Tick) error {
-	return s.release(ctx, p, `UPDATE deliveries SET state = 'waiting', alone = 1, post = NULL, at = ? WHERE post = ?`, tick, millis(tick.At), p.ID)
+	return s.release(ctx, p, `UPDATE deliveries SET state = 'waiting', alone = 1, post = NULL WHERE post = ?`, tick, p.ID)
 }
 
 // Release settles a post that Slack surely doesn't have and that can't be sent in this channel now: its deliveries
 // wait again, where they were in the queue, and may be sent elsewhere.
 func (s *Store) Release(ctx context.Context, p *Post, tick Tick) error {
-	return s.release(ctx, p, `UPDATE deliveries SET state = 'waiting', post = NULL, at = ? WHERE post = ?`, tick, millis(tick.At), p.ID)
+	return s.release(ctx, p, `UPDATE deliveries SET state = 'waiting', post = NULL WHERE post = ?`, tick, p.ID)
 }
 
 // SetAside settles a post that Slack refuses for good: its deliveries are kept with the reason until someone sends

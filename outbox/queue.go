@@ -253,3 +253,15 @@ func (s *Store) Stored(ctx context.Context, since time.Time, visit func(Stored) 
 const storedQuery = `SELECT e.id, e.body, e.received_at, e.fate,
 	(SELECT group_concat(d.channel, char(10)) FROM deliveries d WHERE d.event = e.id AND d.part = 0)
 	FROM events e WHERE e.received_at >= ? AND e.kind = ? ORDER BY e.received_at, e.id`
+
+// Delivered returns an event as a rule has it delivered, in any channel; nil if there is none, or none any more.
+func (s *Store) Delivered(ctx context.Context, event int64, rule string) (*Delivery, error) {
+	list, err := s.deliveries(ctx, 0, selectDeliveries+`WHERE d.event = ? AND d.part = 0 AND d.rule = ? ORDER BY d.id LIMIT 1`, event, rule)
+	if err != nil {
+		return nil, fmt.Errorf("reading an event: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return &list[0], nil
+}

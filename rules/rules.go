@@ -17,6 +17,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"allo-slack/allo"
@@ -140,4 +141,22 @@ func (d *Decision) add(t Target) {
 		}
 	}
 	d.Targets = append(d.Targets, t)
+}
+
+// Named lists the tags and the numbers (+ and digits) that rules match, each once, in the order of the file. Those
+// that stand in an `if` are not among them.
+func (f *File) Named() (tags, numbers []string) {
+	for _, r := range f.Rules {
+		for _, tag := range r.match.tagText {
+			if !slices.Contains(tags, tag) {
+				tags = append(tags, tag)
+			}
+		}
+		for _, number := range r.match.numbers {
+			if !slices.Contains(numbers, number) {
+				numbers = append(numbers, number)
+			}
+		}
+	}
+	return tags, numbers
 }

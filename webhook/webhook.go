@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,7 +39,8 @@ const (
 	wrongWindow  = time.Minute
 )
 
-// Acceptor takes events for good: when Accept returns without an error the event is on disk.
+// Acceptor takes events for good: when Accept returns without an error the event is on disk. Accept returns soon after
+// ctx ends, whatever the disk does.
 type Acceptor interface {
 	Accept(ctx context.Context, e *allo.Event) (duplicate bool, err error)
 }
@@ -48,6 +50,10 @@ type Config struct {
 	Secrets  []string // one, or two while rotating
 	Acceptor Acceptor
 	Log      *slog.Logger
+	// Verifier checks the signatures of the second generation; nil checks none.
+	Verifier *allo.Verifier
+	// RequireSigned refuses what has no signature, so all of the first generation. It needs a Verifier.
+	RequireSigned bool
 	// TrustFly takes the client's address from Fly-Client-IP, which Fly's proxy sets. Off Fly anybody could.
 	TrustFly bool
 }
@@ -57,20 +63,28 @@ type Handler struct {
 	secrets  [][sha256.Size]byte
 	acceptor Acceptor
 	log      *slog.Logger
+	verifier *allo.Verifier
+	signed   bool // nothing else is taken
 	trustFly bool
 	wrong    limiter.Store
 }
 
 // New prepares a Handler. Close ends it.
 func New(c Config) (*Handler, error) {
-	if len(c.Secrets) == 0 {
-		return nil, errors.New("a webhook needs a secret")
+	if len(c.Secrets) == 0 || slices.Contains(c.Secrets, "") {
+		return nil, errors.New("a webhook needs a secret, and none may be empty")
 	}
-	wrong, err := memorystore.New(&memorystore.Config{Tokens: wrongSecrets, Interval: wrongWindow})
+	if c.RequireSigned && c.Verifier == nil {
+		return nil, errors.New("a webhook that takes only what is signed needs a secret to check signatures with")
+	}
+	// Addresses are forgotten as soon as they count no more, or whoever has many of them could fill the memory.
+	wrong, err := memorystore.New(&memorystore.Config{
+		Tokens: wrongSecrets, Interval: wrongWindow, SweepInterval: wrongWindow, SweepMinTTL: 2 * wrongWindow,
+	})
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{acceptor: c.Acceptor, log: c.Log, trustFly: c.TrustFly, wrong: wrong}
+	h := &Handler{acceptor: c.Acceptor, log: c.Log, verifier: c.Verifier, signed: c.RequireSigned, trustFly: c.TrustFly, wrong: wrong}
 	for _, s := range c.Secrets {
 		h.secrets = append(h.secrets, sha256.Sum256([]byte(s)))
 	}
@@ -112,6 +126,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if err := h.verify(r.Header, body, &event); err != nil {
+		h.log.WarnContext(r.Context(), "webhook refused: "+err.Error(), "event_kind", kind(&event))
+		fail(w, http.StatusUnauthorized, "the signature is missing or wrong")
+		return
+	}
 	// What was sent whole is stored even if its sender hangs up now: it will be recognised when it comes again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()
@@ -119,7 +138,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	duplicate, err := h.acceptor.Accept(ctx, &event)
 	if err != nil {
 		h.log.ErrorContext(r.Context(), "event not stored; answered 503 so that Allo sends it again",
-			"event_kind", string(event.Topic), "duration", time.Since(start).Round(time.Millisecond).String(), "err", err)
+			"event_kind", kind(&event), "duration", time.Since(start).Round(time.Millisecond).String(), "err", err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 		fail(w, http.StatusServiceUnavailable, "the event could not be stored; send it again")
 		return
@@ -129,6 +148,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{"status": "accepted"})
+}
+
+// verify checks the signature of an event that has to have one: all of the second generation, and whatever says that it
+// is signed. The id of a delivery is believed only then.
+func (h *Handler) verify(header http.Header, body []byte, e *allo.Event) error {
+	if h.verifier == nil || !h.signed && !e.SecondGeneration() && !allo.Signed(header) {
+		return nil
+	}
+	if err := h.verifier.Verify(header, body, time.Now()); err != nil {
+		return err
+	}
+	e.Delivery = header.Get("webhook-id")
+	return nil
+}
+
+// kind is an event's topic, for the log. A topic that this program doesn't know may hold whatever its sender wrote.
+func kind(e *allo.Event) string {
+	if _, ok := allo.Canonical(string(e.Topic)); !ok {
+		return "unknown"
+	}
+	return string(e.Topic)
 }
 
 // known reports whether a secret is one of ours, in a time that does not tell which or how much of it.
@@ -181,11 +221,7 @@ func fail(w http.ResponseWriter, status int, why string) {
 }
 
 func answer(w http.ResponseWriter, status int, body map[string]string) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
+	b, _ := json.Marshal(body) // texts can always be written
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -72,7 +72,7 @@ CREATE TABLE deliveries (
     post    TEXT    REFERENCES posts (id),
     reason  TEXT    NOT NULL DEFAULT '', -- why it was set aside
     told    INTEGER NOT NULL DEFAULT 0,  -- 1: that it was set aside was told
-    at      INTEGER NOT NULL,            -- when it came into its state
+    at      INTEGER NOT NULL,            -- since when it waits; when it was sent or set aside
     UNIQUE (event, channel, part)
 );
 -- Events go before the parts that follow others, so that a long transcript holds up no missed call.

@@ -1,0 +1,388 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"allo-slack/allo"
+	"allo-slack/fakeslack"
+	"allo-slack/outbox"
+	"allo-slack/rules"
+)
+
+// What the tests' events say, and what no log may hold.
+const (
+	testToken    = "xoxb-17-of-the-tests"
+	customerName = "Zebulon Quagmire"
+	customerNo   = "+14155550123"
+	ourNo        = "+33612345678"
+)
+
+// toSupport sends everything to #support.
+const toSupport = `rules: [{name: all, match: {}, channel: "#support"}]`
+
+// byTag sends a call to the channel that its tag names.
+const byTag = `rules:
+  - {name: a, match: {tag: a}, channel: "#a"}
+  - {name: b, match: {tag: b}, channel: "#b"}
+  - {name: c, match: {tag: c}, channel: "#c"}`
+
+// direct is a transport that hands requests to a handler in this process, without a socket: inside a bubble of
+// synctest a goroutine that waits for a socket would hold up the clock. It tells a request's trace what a real one does.
+type direct struct {
+	api http.Handler
+
+	mu      sync.Mutex
+	refused bool // no connection comes about
+}
+
+func (d *direct) refuse(yes bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refused = yes
+}
+
+var errRefused = errors.New("connection refused")
+
+func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	refused := d.refused
+	d.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if refused {
+		return nil, errRefused
+	}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
+	}
+	answers := make(chan *http.Response, 1)
+	go func() { answers <- d.answer(req, body) }() // Slack goes on when its client has gone
+	select {
+	case resp := <-answers:
+		if resp == nil {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return resp, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// answer is the handler's; nil if it cut the connection before it said anything.
+func (d *direct) answer(req *http.Request, body []byte) *http.Response {
+	w := httptest.NewRecorder()
+	r := req.Clone(context.Background())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	cut := func() (cut bool) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				cut = true
+			default:
+				panic(p)
+			}
+		}()
+		d.api.ServeHTTP(w, r)
+		return false
+	}()
+	if cut && w.Body.Len() == 0 {
+		return nil
+	}
+	resp := w.Result()
+	if cut {
+		resp.Body = io.NopCloser(io.MultiReader(w.Body, broken{}))
+	}
+	return resp
+}
+
+// broken is the rest of an answer whose connection broke.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// always is a Limiter that lets everything through: the pace is the pacer's own.
+type always struct{}
+
+func (always) Take(context.Context, string) (bool, time.Time, error) { return true, time.Time{}, nil }
+
+// journal keeps what was logged.
+type journal struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.all.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.all.String()
+}
+
+// rig is a bot with a store of its own and a Slack in this process. It is made inside a bubble.
+type rig struct {
+	t      *testing.T
+	slack  *fakeslack.Server
+	wire   *direct
+	rules  string
+	path   string // of the store
+	log    *journal
+	silent time.Duration // Config.Silence
+
+	store   *outbox.Store
+	bot     *Notifier
+	metrics *prometheus.Registry
+	stop    func() // ends Run and closes the store
+}
+
+// newRig has a Slack with public channels of the given names, and a bot that isn't started.
+func newRig(t *testing.T, rulesText string, channels ...string) *rig {
+	t.Helper()
+	options := fakeslack.Options{Token: testToken}
+	for _, name := range channels {
+		options.Channels = append(options.Channels, fakeslack.Channel{Name: name})
+	}
+	return newRigWith(t, rulesText, options)
+}
+
+func newRigWith(t *testing.T, rulesText string, options fakeslack.Options) *rig {
+	t.Helper()
+	r := &rig{t: t, slack: fakeslack.New(options), rules: rulesText, path: filepath.Join(t.TempDir(), "test.db"), log: &journal{}}
+	t.Cleanup(func() {
+		if r.stop != nil {
+			r.stop()
+		}
+		r.discreet()
+		if t.Failed() {
+			t.Log(r.log.String())
+		}
+	})
+	return r
+}
+
+// open opens the store and makes a bot that doesn't run yet.
+func (r *rig) open() {
+	r.t.Helper()
+	file, err := rules.Parse("rules.yaml", []byte(r.rules))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if r.store, err = outbox.Open(r.t.Context(), "sqlite:"+r.path); err != nil {
+		r.t.Fatal(err)
+	}
+	store := r.store
+	r.stop = func() {
+		r.stop = nil
+		if err := store.Close(); err != nil {
+			r.t.Errorf("closing the store: %v", err)
+		}
+	}
+	r.metrics = prometheus.NewRegistry()
+	r.metrics.MustRegister(NewQueueMetrics(store))
+	r.wire = &direct{api: r.slack.API()}
+	client := HTTPClient()
+	client.Transport = watcher{r.wire}
+	if r.bot, err = New(r.t.Context(), Config{
+		Store: store, Rules: file, Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent,
+		Metrics: NewMetrics(r.metrics), Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// start opens the store and runs the bot.
+func (r *rig) start() *rig {
+	r.t.Helper()
+	r.open()
+	closeStore := r.stop
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- r.bot.Run(ctx) }()
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+		closeStore()
+	}
+	return r
+}
+
+// crash ends the bot as kill -9 would: what is on disk at this moment is all that a new one finds. Nothing of the old one
+// reaches Slack from now on.
+func (r *rig) crash() {
+	r.t.Helper()
+	synctest.Wait()
+	dir := r.t.TempDir()
+	for _, end := range []string{"", "-wal"} {
+		data, err := os.ReadFile(r.path + end)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "test.db"+end), data, 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.wire.refuse(true)
+	r.stop()
+	r.path = filepath.Join(dir, "test.db")
+}
+
+// aCall is an answered call that can be told from others by its number.
+func aCall(n int, tag string) string {
+	return fmt.Sprintf(`{"topic":"CALL_RECEIVED","data":{"id":"call-%d","start_date":"2000-01-01T00:00:00Z","type":"INBOUND","result":"ANSWERED",
+		"length_in_minutes":2,"from_number":%q,"from_name":%q,"to":%q,"tag":%q,"one_sentence_summary":"case %d"}}`,
+		n, customerNo, customerName, ourNo, tag, n)
+}
+
+// accept hands an envelope to the bot, as the webhook does.
+func (r *rig) accept(body string) (duplicate bool) {
+	r.t.Helper()
+	e, err := allo.Parse([]byte(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	duplicate, err = r.bot.Accept(r.t.Context(), &e)
+	if err != nil {
+		r.t.Errorf("Accept: %v", err)
+	}
+	return duplicate
+}
+
+// calls accepts the calls from..to for a tag's channel.
+func (r *rig) calls(tag string, from, to int) {
+	r.t.Helper()
+	for n := from; n <= to; n++ {
+		r.accept(aCall(n, tag))
+	}
+}
+
+var caseNo = regexp.MustCompile(`case (\d+)`)
+
+// casesOf are the calls that a post shows, in order.
+func casesOf(p fakeslack.Post) []int {
+	var list []int
+	for _, m := range caseNo.FindAllStringSubmatch(string(p.Blocks)+p.Text, -1) {
+		if n, _ := strconv.Atoi(m[1]); !slices.Contains(list, n) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// cases are the calls that a channel shows, in order, each as often as it stands there.
+func (r *rig) cases(channel string) []int {
+	var list []int
+	for _, p := range r.slack.Posts(channel) {
+		list = append(list, casesOf(p)...)
+	}
+	return list
+}
+
+// wantCases waits until a channel shows as many calls as were in from..to, and fails unless it shows those, in order, once
+// each.
+func (r *rig) wantCases(channel string, from, to int, within time.Duration) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), within)
+	defer cancel()
+	began := time.Now()
+	for len(r.cases(channel)) < to-from+1 {
+		if _, err := r.slack.WaitPosts(ctx, channel, len(r.slack.Posts(channel))+1); err != nil {
+			break
+		}
+	}
+	r.t.Logf("%s: %d shown after %v", channel, len(r.cases(channel)), time.Since(began))
+	synctest.Wait()
+	r.exactly(channel, from, to)
+}
+
+// exactly fails unless a channel shows the calls from..to, in order, once each.
+func (r *rig) exactly(channel string, from, to int) {
+	r.t.Helper()
+	var want []int
+	for n := from; n <= to; n++ {
+		want = append(want, n)
+	}
+	if got := r.cases(channel); !slices.Equal(got, want) {
+		r.t.Errorf("#%s shows %v, want %d to %d", channel, got, from, to)
+	}
+}
+
+// polite fails if Slack had to ask for patience by itself.
+func (r *rig) polite() {
+	r.t.Helper()
+	if n, m := r.slack.RateLimited(), r.slack.Impatient(); n != 0 || m != 0 {
+		r.t.Errorf("%d calls were over the pace and %d came during a Retry-After, want none", n, m)
+	}
+}
+
+// pass lets time pass.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// count is what a counter or gauge stands at, of all its labels or of one label's value.
+func (r *rig) count(name, label string) float64 {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if label == "" || len(m.GetLabel()) > 0 && m.GetLabel()[0].GetValue() == label {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// discreet fails if the log holds what no log may hold.
+func (r *rig) discreet() {
+	r.t.Helper()
+	log := r.log.String()
+	for what, words := range map[string]string{
+		"the token": testToken, "a name": "Quagmire", "a message's text": "case ", "a customer's number": customerNo[3:], "our number": ourNo[4:],
+	} {
+		if at := strings.Index(log, words); at >= 0 {
+			r.t.Errorf("the log holds %s: …%s…", what, log[max(0, at-200):min(len(log), at+100)])
+		}
+	}
+}
