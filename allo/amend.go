@@ -80,6 +80,7 @@ func Amend(call, later *Event) Event {
 	if err != nil {
 		return *call // what was read once, with texts in it changed, can be read again
 	}
+	amended.Delivery = call.Delivery
 	return amended
 }
 

@@ -83,6 +83,12 @@ func NewAPI(key, base string, client *http.Client) (*API, error) {
 	return &API{key: key, base: u, client: &own, elsewhere: guardedTransport(nil)}, nil
 }
 
+// String names the API, not the key.
+func (a *API) String() string { return "Allo's API at " + a.base.Host }
+
+// GoString hides the key as well.
+func (a *API) GoString() string { return a.String() }
+
 // apiKeyForm is what stands before the key in the second generation.
 const apiKeyForm = "Api-Key "
 

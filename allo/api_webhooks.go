@@ -71,30 +71,41 @@ func (w webhook) read(generation int) Webhook {
 	}
 }
 
-// Webhooks lists the webhooks of both generations, the second's first. A generation that refuses the key has none, as
-// long as the other one has some; it is an error if nothing is found and one of them would have to be asked with
-// another key.
+// Webhooks lists the webhooks of both generations, the second's first. A generation that doesn't know the key has none;
+// a key that may not see them is an error.
 func (a *API) Webhooks(ctx context.Context) ([]Webhook, error) {
+	second, secondErr := list[webhook](ctx, a, v2Webhooks)
+	if secondErr != nil && !notForThisKey(secondErr) {
+		return nil, secondErr
+	}
+	first, firstErr := list[webhook](ctx, a, v1Webhooks)
+	if firstErr != nil && !notForThisKey(firstErr) {
+		return nil, firstErr
+	}
 	var all []Webhook
-	var refused error
-	for _, generation := range []int{2, 1} {
-		found, err := list[webhook](ctx, a, webhooksOf(generation))
-		switch {
-		case err == nil && generation == 1 && statusOf(refused) != http.StatusForbidden:
-			refused = nil // a key of the first generation, which the second doesn't know
-		case err != nil && !notForThisKey(err):
-			return nil, err
-		case err != nil && generation == 2:
-			refused = err
-		}
-		for _, w := range found {
-			all = append(all, w.read(generation))
-		}
+	for _, w := range second {
+		all = append(all, w.read(2))
 	}
-	if len(all) == 0 && refused != nil {
-		return nil, refused
+	for _, w := range first {
+		all = append(all, w.read(1))
 	}
-	return all, nil
+	switch {
+	case len(all) > 0 || secondErr == nil:
+		return all, nil
+	case firstErr != nil:
+		return nil, telling(secondErr, firstErr)
+	case statusOf(secondErr) == http.StatusForbidden:
+		return nil, secondErr // it knows the key, and would not show it what there is
+	}
+	return nil, nil
+}
+
+// telling is, of the refusals of both generations, that of the one which knows the key.
+func telling(second, first error) error {
+	if statusOf(second) == http.StatusUnauthorized {
+		return first
+	}
+	return second
 }
 
 func webhooksOf(generation int) string {
@@ -141,8 +152,8 @@ func (a *API) DeleteWebhook(ctx context.Context, id string) error {
 		return second
 	}
 	first := a.do(ctx, call{method: http.MethodDelete, path: v1Webhooks + "/" + url.PathEscape(id)})
-	if notForThisKey(first) && statusOf(second) != http.StatusUnauthorized {
-		return second // the generation that knows the key
+	if notForThisKey(first) {
+		return telling(second, first)
 	}
 	return first
 }

@@ -89,6 +89,15 @@ func (t Topic) OnlyWhenNamed() bool {
 	return false
 }
 
+// Kind is the topic, for logs: "unknown" for one that this program doesn't know, which may hold whatever its sender
+// wrote.
+func (t Topic) Kind() string {
+	if _, ok := Canonical(string(t)); !ok {
+		return "unknown"
+	}
+	return string(t)
+}
+
 // Direction is from our side: Inbound is towards us.
 type Direction string
 

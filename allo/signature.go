@@ -73,6 +73,12 @@ func NewVerifier(secret string) (*Verifier, error) {
 	return v, nil
 }
 
+// String tells how many secrets there are, not which.
+func (v *Verifier) String() string { return fmt.Sprintf("signing secrets: %d", len(v.keys)) }
+
+// GoString hides the secrets as well.
+func (v *Verifier) GoString() string { return v.String() }
+
 // decodeBase64 reads the standard alphabet, with or without padding. The library would pass over line breaks.
 func decodeBase64(s string) ([]byte, bool) {
 	if strings.ContainsAny(s, "\r\n") {

@@ -16,6 +16,24 @@ const (
 	amendTries = 20
 )
 
+// withWhatCameBefore returns a call with the tags and summaries whose events came before its own, so that rules see it
+// as it is.
+func (n *Notifier) withWhatCameBefore(ctx context.Context, e *allo.Event, key string) (*allo.Event, error) {
+	if e.Topic != allo.CallReceived || e.ID == "" {
+		return e, nil
+	}
+	bodies, err := n.store.About(ctx, key, aboutMost)
+	if err != nil || len(bodies) == 0 {
+		return e, err
+	}
+	call := *e
+	for _, body := range bodies {
+		later := n.event(ctx, 0, string(e.Topic), body)
+		call = allo.Amend(&call, &later)
+	}
+	return &call, nil
+}
+
 // amend brings a stored call up to date with what is told of it later: a tag or a summary, which may come before the
 // call itself, or the same call told again. Its messages are updated, and a rule that matches only now posts it to its
 // channel. It reports whether there was anything new.
@@ -82,6 +100,6 @@ func (n *Notifier) amendOnce(ctx context.Context, e *allo.Event, key, content st
 		return false, err
 	}
 	n.moved(added)
-	n.log.InfoContext(ctx, "call brought up to date", "event_id", found.ID, "event_kind", string(e.Topic), "channels", len(added.Channels))
+	n.log.InfoContext(ctx, "call brought up to date", "event_id", found.ID, "event_kind", e.Topic.Kind(), "channels", len(added.Channels))
 	return true, nil
 }

@@ -45,15 +45,18 @@ func who(number string) string {
 		return c
 	}, number)
 	if digits != "" {
-		return digits
+		return digits[:min(len(digits), whoMost)]
 	}
-	switch name := strings.ToLower(strings.TrimSpace(number)); name {
-	case "anonymous", "unknown", "private", "restricted":
+	switch name := strings.ToLower(strings.TrimSpace(number)); {
+	case name == "anonymous", name == "unknown", name == "private", name == "restricted", len(name) > whoMost:
 		return ""
 	default:
 		return name
 	}
 }
+
+// whoMost bounds a sender's name; networks allow 11 characters.
+const whoMost = 64
 
 // customerDigits is how many digits a number has at least for two calls to be of one customer: a short code or an
 // extension is many people's.

@@ -269,15 +269,22 @@ func aCall(n int, tag string) string {
 // accept hands an envelope to the bot, as the webhook does.
 func (r *rig) accept(body string) (duplicate bool) {
 	r.t.Helper()
-	e, err := allo.Parse([]byte(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	duplicate, err = r.bot.Accept(r.t.Context(), &e)
+	e := r.event(body)
+	duplicate, err := r.bot.Accept(r.t.Context(), &e)
 	if err != nil {
 		r.t.Errorf("Accept: %v", err)
 	}
 	return duplicate
+}
+
+// event reads an envelope.
+func (r *rig) event(body string) allo.Event {
+	r.t.Helper()
+	e, err := allo.Parse([]byte(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return e
 }
 
 // calls accepts the calls from..to for a tag's channel.

@@ -147,17 +147,20 @@ func (n *Notifier) Recover(ctx context.Context, e *allo.Event) (duplicate bool, 
 }
 
 func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
-	log := n.log.With("event_kind", string(e.Topic))
+	log := n.log.With("event_kind", e.Topic.Kind())
 	if e.Topic == allo.Ping {
 		log.InfoContext(ctx, "ping answered")
 		return false, nil
 	}
 	now := time.Now()
+	identity := e.Identity()
+	if e, err = n.withWhatCameBefore(ctx, e, identity.Key); err != nil {
+		return false, err
+	}
 	routes, decision, err := n.route(ctx, e, now)
 	if err != nil {
 		return false, err
 	}
-	identity := e.Identity()
 	entry := outbox.Entry{
 		Kind:     outbox.Allo,
 		Topic:    string(e.Topic),
@@ -221,7 +224,7 @@ func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (d
 func (n *Notifier) route(ctx context.Context, e *allo.Event, now time.Time) ([]outbox.Route, rules.Decision, error) {
 	decision := n.rules.Load().Route(e, now)
 	for _, err := range decision.Errors {
-		n.log.WarnContext(ctx, "rule skipped", "event_kind", string(e.Topic), "err", err)
+		n.log.WarnContext(ctx, "rule skipped", "event_kind", e.Topic.Kind(), "err", err)
 	}
 	var routes []outbox.Route
 	for _, target := range decision.Targets {

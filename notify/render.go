@@ -176,3 +176,11 @@ func formatOptions(e *allo.Event, o rules.Options, zone *time.Location) format.O
 }
 
 func (n *Notifier) zone() *time.Location { return n.rules.Load().Zone }
+
+// kind says what a delivery is about, for the log.
+func kind(d *outbox.Delivery) string {
+	if d.Kind == outbox.Note {
+		return d.Kind
+	}
+	return allo.Topic(d.Topic).Kind()
+}

@@ -342,7 +342,7 @@ func (w *worker) sent(ctx context.Context, p *outbox.Post, ts, thread string) er
 	for _, d := range p.Deliveries {
 		w.metrics.shown.Inc()
 		w.metrics.delay.Observe(now.Sub(d.Received).Seconds())
-		w.log.InfoContext(ctx, "sent", "event_id", d.Event, "event_kind", d.Topic, "channel", w.directory.name(w.channel),
+		w.log.InfoContext(ctx, "sent", "event_id", d.Event, "event_kind", kind(&d), "channel", w.directory.name(w.channel),
 			"rule", d.Rule, "attempt", p.Attempts, "duration", now.Sub(d.Received).Round(time.Millisecond).String())
 	}
 	return nil
@@ -355,7 +355,7 @@ func (w *worker) setAside(ctx context.Context, p *outbox.Post, o Outcome, tick o
 	}
 	for _, d := range p.Deliveries {
 		w.metrics.aside.Inc()
-		w.log.ErrorContext(ctx, "set aside: slack refuses it for good", "event_id", d.Event, "event_kind", d.Topic,
+		w.log.ErrorContext(ctx, "set aside: slack refuses it for good", "event_id", d.Event, "event_kind", kind(&d),
 			"channel", w.directory.name(w.channel), "rule", d.Rule, "err", o.Reason(),
 			"todo", "see: allo-slack failed; send it again with: allo-slack replay")
 	}

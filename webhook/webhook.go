@@ -32,6 +32,8 @@ const (
 	// storeTimeout is how long the store may take. Allo waits 30 s for an answer in its first generation, 20 s in its
 	// second.
 	storeTimeout = 10 * time.Second
+	// writeTimeout is how long an answer may take to be written.
+	writeTimeout = 5 * time.Second
 	// retryAfter is what 503 asks Allo to wait.
 	retryAfter = 10 * time.Second
 	// wrongSecrets in wrongWindow is how many wrong secrets from one address are answered with 404; then it is 429.
@@ -127,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.verify(r.Header, body, &event); err != nil {
-		h.log.WarnContext(r.Context(), "webhook refused: "+err.Error(), "event_kind", kind(&event))
+		h.log.WarnContext(r.Context(), "webhook refused: "+err.Error(), "event_kind", event.Topic.Kind())
 		fail(w, http.StatusUnauthorized, "the signature is missing or wrong")
 		return
 	}
@@ -135,10 +137,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()
 	start := time.Now()
+	// A body that came slowly must not leave too little time to say that it could not be stored. A server that can't
+	// change the deadline keeps the one it has.
+	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(storeTimeout + writeTimeout))
 	duplicate, err := h.acceptor.Accept(ctx, &event)
 	if err != nil {
 		h.log.ErrorContext(r.Context(), "event not stored; answered 503 so that Allo sends it again",
-			"event_kind", kind(&event), "duration", time.Since(start).Round(time.Millisecond).String(), "err", err)
+			"event_kind", event.Topic.Kind(), "duration", time.Since(start).Round(time.Millisecond).String(), "err", err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 		fail(w, http.StatusServiceUnavailable, "the event could not be stored; send it again")
 		return
@@ -161,14 +166,6 @@ func (h *Handler) verify(header http.Header, body []byte, e *allo.Event) error {
 	}
 	e.Delivery = header.Get("webhook-id")
 	return nil
-}
-
-// kind is an event's topic, for the log. A topic that this program doesn't know may hold whatever its sender wrote.
-func kind(e *allo.Event) string {
-	if _, ok := allo.Canonical(string(e.Topic)); !ok {
-		return "unknown"
-	}
-	return string(e.Topic)
 }
 
 // known reports whether a secret is one of ours, in a time that does not tell which or how much of it.
