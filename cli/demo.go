@@ -251,7 +251,7 @@ func demoSample(name string, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	body = bytes.ReplaceAll(body, []byte("[email protected]"), []byte("jo@example.com"))
+	body = bytes.ReplaceAll(body, []byte("[email\u00a0protected]"), []byte("jo@example.com"))
 	at := e.At()
 	if at.IsZero() {
 		return bytes.TrimSpace(body), nil
