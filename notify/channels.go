@@ -108,16 +108,30 @@ func (d *directory) rejoin(ctx context.Context, id string) bool {
 }
 
 // resolve asks Slack which channel a reference stands for, joins it if it is public, and keeps the answer. The
-// outcome is Sent if it did.
+// outcome is Sent if it did. Those who ask for one at the same time share the answer.
 func (d *directory) resolve(ctx context.Context, ref string) (string, Outcome) {
+	type answer struct {
+		id string
+		o  Outcome
+	}
+	v, _, _ := d.asked.Do("resolve "+ref, func() (any, error) {
+		id, o := d.resolveOnce(ctx, ref)
+		return answer{id, o}, nil
+	})
+	a := v.(answer)
+	return a.id, a.o
+}
+
+func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcome) {
 	channel, o := d.find(ctx, ref)
 	if o.Kind != Sent {
 		return "", o
 	}
 	if !channel.Member && !channel.Private && !channel.Archived {
 		if o := d.slack.join(ctx, channel.ID); o.Kind != Sent {
-			if o.Kind == RefusedToken && o.Code != "missing_scope" || !o.Answered || o.Kind == Wait {
-				return "", o
+			refused := o.Kind == RefusedChannel || o.Kind == RefusedMessage || o.Code == "missing_scope"
+			if !refused {
+				return "", o // it will be tried again: without being in it a lost message can't be looked for
 			}
 			d.log.WarnContext(ctx, "channel not joined, so a message that may have been posted can't be looked for",
 				"channel", "#"+channel.Name, "err", o.Reason(), "todo", "in Slack type /invite @allo-slack in #"+channel.Name)

@@ -20,26 +20,25 @@ const (
 	readsRate = 45.0 / 60
 )
 
-// reads is the pace of reading history.
+// reads is the pace of calls that have a bucket of their own.
 type reads struct {
 	mu     sync.Mutex
 	bucket bucket
 }
 
-func newReads(now time.Time) reads {
-	return reads{bucket: bucket{size: readsSize, rate: readsRate, tokens: readsSize, at: now}}
-}
-
-func (r *reads) wait(ctx context.Context) error {
+// wait returns when there is a token, with what is left.
+func (r *reads) wait(ctx context.Context) (outbox.Tick, error) {
 	for {
 		r.mu.Lock()
-		d := r.bucket.take(time.Now())
+		now := time.Now()
+		d := r.bucket.take(now)
+		left := outbox.Tick{At: now, Tokens: r.bucket.tokens}
 		r.mu.Unlock()
 		if d <= 0 {
-			return nil
+			return left, nil
 		}
 		if err := sleep(ctx, d); err != nil {
-			return err
+			return left, err
 		}
 	}
 }
@@ -77,9 +76,13 @@ func (w *worker) look(ctx context.Context, p *outbox.Post, ended time.Time) (ts 
 // history reads what the channel shows around a post's attempts, for as long as it takes. The outcome is Sent, or
 // a refusal, after which it can't be read.
 func (w *worker) history(ctx context.Context, p *outbox.Post) (map[string]string, Outcome, error) {
-	thread := p.Thread
+	thread, joined := p.Thread, false
 	for attempt := 1; ; attempt++ {
-		if err := w.reads.wait(ctx); err != nil {
+		left, err := w.reads.wait(ctx)
+		if err != nil {
+			return nil, Outcome{}, err
+		}
+		if err := w.store.Read(ctx, left); err != nil {
 			return nil, Outcome{}, err
 		}
 		trying, err := w.health.gate.enter(ctx)
@@ -100,7 +103,12 @@ func (w *worker) history(ctx context.Context, p *outbox.Post) (map[string]string
 				return marks, o, nil
 			}
 			thread = "" // what it replies to is gone: Slack puts such a reply at the top
-		case Sent, RefusedChannel, RefusedMessage:
+		case RefusedChannel:
+			if o.Code != "not_in_channel" || joined || !w.directory.rejoin(ctx, p.Channel) {
+				return marks, o, nil
+			}
+			joined = true
+		case Sent, RefusedMessage:
 			return marks, o, nil
 		case RefusedToken:
 			if o.Code == "missing_scope" {

@@ -85,7 +85,6 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 	n := &Notifier{
 		store:    c.Store,
 		slack:    newClient(c.Token, c.SlackURL, c.HTTP),
-		reads:    newReads(now),
 		health:   health{gate: newGate()},
 		token:    newGate(),
 		metrics:  c.Metrics,
@@ -102,6 +101,7 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 		return nil, err
 	}
 	n.pace = newPacer(c.Limiter, pace, now)
+	n.reads.bucket = newBucket(readsSize, readsRate, pace.Reads, now)
 	if n.directory, err = newDirectory(ctx, n.slack, c.Store, c.Log); err != nil {
 		return nil, err
 	}

@@ -79,16 +79,22 @@ func (b *bucket) take(now time.Time) time.Duration {
 	return 0
 }
 
+// newBucket goes on from what was left of one, in the process before this one; that of the zero Tick is full.
+func newBucket(size, rate float64, left outbox.Tick, now time.Time) bucket {
+	b := bucket{size: size, rate: rate, tokens: size, at: now}
+	if !left.At.IsZero() && left.At.Unix() > 0 {
+		b.tokens, b.at = left.Tokens, earlier(left.At, now)
+	}
+	return b
+}
+
 // newPacer goes on from the pace of the process before this one.
 func newPacer(limiter Limiter, before outbox.Pace, now time.Time) *pacer {
 	p := &pacer{
 		limiter:  limiter,
 		turn:     make(chan struct{}, 1),
 		channels: map[string]time.Time{},
-		bucket:   bucket{size: bucketSize, rate: bucketRate, tokens: bucketSize, at: now},
-	}
-	if at := before.Workspace.At; !at.IsZero() && at.Unix() > 0 {
-		p.bucket.tokens, p.bucket.at = before.Workspace.Tokens, earlier(at, now)
+		bucket:   newBucket(bucketSize, bucketRate, before.Workspace, now),
 	}
 	// A clock that was set back must not stop anything for long.
 	p.paused = earlier(before.Paused, now.Add(maxWait))

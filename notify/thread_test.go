@@ -142,9 +142,9 @@ func TestTransfersAreOneThreadWhateverTheirOrder(t *testing.T) {
 					r.accept(calls[n])
 					pass(3 * time.Second)
 				}
-				posts := r.posted("support", 3)
+				r.posted("support", 3)
 				pass(10 * time.Second)
-				posts = r.posted("support", 3)
+				posts := r.posted("support", 3)
 				for i, p := range posts[1:] {
 					if p.ThreadTS != posts[0].TS {
 						t.Errorf("reply %d is in thread %q, want %q", i, p.ThreadTS, posts[0].TS)

@@ -21,7 +21,7 @@ const (
 // update brings messages that Slack has up to date until ctx ends. It is nobody's way: what it can't do now waits here
 // and holds up no queue.
 func (n *Notifier) update(ctx context.Context) {
-	pace := reads{bucket: bucket{size: updatesSize, rate: updatesRate, tokens: updatesSize, at: time.Now()}}
+	pace := reads{bucket: newBucket(updatesSize, updatesRate, outbox.Tick{}, time.Now())}
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	tries := map[string]int{}
@@ -74,7 +74,7 @@ func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, pace *reads, 
 		n.log.InfoContext(ctx, "update left out: the digest would no longer hold all that it shows", "channel", n.directory.name(p.Channel))
 		return true, nil
 	}
-	if err := pace.wait(ctx); err != nil {
+	if _, err := pace.wait(ctx); err != nil {
 		return false, err
 	}
 	if err := n.pace.rest(ctx); err != nil {
