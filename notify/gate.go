@@ -90,3 +90,25 @@ func (g *gate) left() {
 		g.change(func() { g.trying = false })
 	}
 }
+
+// sleep waits before another try of something that was not answered. Once the gate is shut that is at an end: then enter
+// says when to try.
+func (g *gate) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		g.mu.Lock()
+		shut, changed := g.shut, g.changed
+		g.mu.Unlock()
+		if shut {
+			return nil
+		}
+		select {
+		case <-timer.C:
+			return nil
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -68,5 +68,13 @@ func (n *Notifier) wait(ctx context.Context, o Outcome) error {
 	return sleep(ctx, time.Until(until))
 }
 
+// retry waits before another try, the longer the more there were.
+func (n *Notifier) retry(ctx context.Context, o Outcome, attempts int) error {
+	if o.Answered {
+		return sleep(ctx, backoff(attempts))
+	}
+	return n.health.gate.sleep(ctx, backoff(attempts))
+}
+
 // cause says what broke below HTTP. net/http's errors name the URL, which holds no secret at Slack.
 func cause(err error) string { return err.Error() }

@@ -123,7 +123,7 @@ func (w *worker) history(ctx context.Context, p *outbox.Post) (map[string]string
 			}
 		default:
 			w.changed(ctx, "history not read, will retry", o, attempt)
-			if err := sleep(ctx, backoff(attempt)); err != nil {
+			if err := w.retry(ctx, o, attempt); err != nil {
 				return nil, o, err
 			}
 		}

@@ -92,7 +92,7 @@ func (w *worker) resolved(ctx context.Context) (string, bool) {
 			err = w.hold(ctx, o)
 		default:
 			w.changed(ctx, "channel not looked up, will retry", o, attempt)
-			err = sleep(ctx, backoff(attempt))
+			err = w.retry(ctx, o, attempt)
 		}
 		if err != nil {
 			return "", false
@@ -234,7 +234,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 			w.changed(ctx, "no clear answer, so the history is looked at before it is sent again", o, p.Attempts)
 			if p.Attempts > 1 {
 				// What keeps failing is tried less and less often; while Slack is away the gate sees to that.
-				if err := sleep(ctx, backoff(p.Attempts)); err != nil {
+				if err := w.retry(ctx, o, p.Attempts); err != nil {
 					return err
 				}
 			}
@@ -253,7 +253,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 				return err
 			}
 			w.changed(ctx, "not posted, will retry", o, p.Attempts)
-			if err := sleep(ctx, backoff(p.Attempts)); err != nil {
+			if err := w.retry(ctx, o, p.Attempts); err != nil {
 				return err
 			}
 		case RefusedToken:
