@@ -19,6 +19,7 @@ import (
 	"allo-slack/notify"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/web"
 	"allo-slack/webhook"
 )
 
@@ -84,12 +85,16 @@ func listen(ctx context.Context, host string, port uint16, setting string) (net.
 //	                                   rules          │ take, settle
 //	                                                  ▼
 //	                              Slack ◀── format ◀─ notify's workers, one a channel
+//
+//	people ──▶ web (a call's page) ──▶ outbox, and Allo for the recording
+//	reconciler ──asks Allo for recent calls──▶ notify
 type app struct {
 	store    *outbox.Store
 	notifier *notify.Notifier
 	webhook  *webhook.Handler
 	registry *prometheus.Registry
 	calls    *reconciler // nil without an API key
+	pages    *web.Pages  // nil without an API key, or without a URL at which people reach the bot
 	settings settings
 	log      *slog.Logger
 }
@@ -107,30 +112,32 @@ func newApp(ctx context.Context, s settings, file *rules.File, log *slog.Logger)
 		return nil, err
 	}
 	registry.MustRegister(notify.NewQueueMetrics(store))
-	notifier, err := notify.New(ctx, notify.Config{
-		Store: store, Rules: file, Token: string(s.SlackBotToken), SlackURL: s.SlackAPIURL, HTTP: notify.HTTPClient(),
-		Limiter: limiter, Metrics: notify.NewMetrics(registry), Log: log, Silence: s.Silence,
-	})
+	a := &app{store: store, registry: registry, settings: s, log: log}
+	api, err := a.openPages(ctx)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	hooks := webhook.Config{Secrets: s.webhookSecrets(), Acceptor: notifier, Log: log, RequireSigned: s.RequireSigned, TrustFly: s.FlyAppName != ""}
+	c := notify.Config{
+		Store: store, Rules: file, Token: string(s.SlackBotToken), SlackURL: s.SlackAPIURL, HTTP: notify.HTTPClient(),
+		Limiter: limiter, Metrics: notify.NewMetrics(registry), Log: log, Silence: s.Silence,
+	}
+	if a.pages != nil {
+		c.CallLink = a.pages.Link
+	}
+	if a.notifier, err = notify.New(ctx, c); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	hooks := webhook.Config{Secrets: s.webhookSecrets(), Acceptor: a.notifier, Log: log, RequireSigned: s.RequireSigned, TrustFly: s.FlyAppName != ""}
 	if s.SigningSecret != "" {
 		if hooks.Verifier, err = allo.NewVerifier(string(s.SigningSecret)); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
 	}
-	hook, err := webhook.New(hooks)
-	if err != nil {
+	if a.webhook, err = webhook.New(hooks); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &app{store: store, notifier: notifier, webhook: hook, registry: registry, settings: s, log: log}
-	if s.AlloAPIKey != "" && s.Reconcile != "off" {
-		api, err := allo.NewAPI(string(s.AlloAPIKey), s.AlloAPIURL, nil)
-		if err != nil {
-			return nil, errors.Join(err, a.close())
-		}
-		a.calls = newReconciler(api, notifier, store, s.Retention, log)
+	if api != nil && s.Reconcile != "off" {
+		a.calls = newReconciler(api, a.notifier, store, s.Retention, log)
 	}
 	return a, nil
 }
@@ -166,6 +173,9 @@ func (a *app) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(webhook.Pattern, a.webhook)
 	mux.HandleFunc("GET /healthz", a.health)
+	if a.pages != nil {
+		a.pages.Routes(mux)
+	}
 	return mux
 }
 

@@ -85,6 +85,16 @@ func (n *Notifier) item(ctx context.Context, d *outbox.Delivery) (format.Item, r
 	return it, o
 }
 
+// Shown returns a call as a rule has it shown, and whether its recording may be played; nil if it is not kept any more.
+func (n *Notifier) Shown(ctx context.Context, event int64, rule string) (it *format.Item, playable bool, err error) {
+	d, err := n.store.Delivered(ctx, event, rule)
+	if err != nil || d == nil || d.Kind != outbox.Allo {
+		return nil, false, err
+	}
+	shown, o := n.item(ctx, d)
+	return &shown, !o.NoRecording, nil
+}
+
 // linkCall lets buttons open the call's page rather than what is at Allo.
 func (n *Notifier) linkCall(d *outbox.Delivery, it *format.Item) {
 	c := it.Event.Call
