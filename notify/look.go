@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"allo-slack/outbox"
@@ -14,34 +13,7 @@ const (
 	lookAfter  = 2 * time.Minute
 	// secondLook is how long after an attempt ended a message that Slack took must show in the history.
 	secondLook = 5 * time.Second
-	// readsSize and readsRate: conversations.history and .replies may be read 50 times a minute, in bursts.
-	// Source: https://docs.slack.dev/apis/web-api/rate-limits (Tier 3)
-	readsSize = 45.0
-	readsRate = 45.0 / 60
 )
-
-// reads is the pace of calls that have a bucket of their own.
-type reads struct {
-	mu     sync.Mutex
-	bucket bucket
-}
-
-// wait returns when there is a token, with what is left.
-func (r *reads) wait(ctx context.Context) (outbox.Tick, error) {
-	for {
-		r.mu.Lock()
-		now := time.Now()
-		d := r.bucket.take(now)
-		left := outbox.Tick{At: now, Tokens: r.bucket.tokens}
-		r.mu.Unlock()
-		if d <= 0 {
-			return left, nil
-		}
-		if err := sleep(ctx, d); err != nil {
-			return left, err
-		}
-	}
-}
 
 // look finds out whether Slack has a post that was attempted and never answered for. ended is when the attempt
 // ended. It reads the history at once and, if the post isn't there, again a little later. ts is "" if Slack doesn't
@@ -78,13 +50,6 @@ func (w *worker) look(ctx context.Context, p *outbox.Post, ended time.Time) (ts 
 func (w *worker) history(ctx context.Context, p *outbox.Post) (map[string]string, Outcome, error) {
 	thread, joined := p.Thread, false
 	for attempt := 1; ; attempt++ {
-		left, err := w.reads.wait(ctx)
-		if err != nil {
-			return nil, Outcome{}, err
-		}
-		if err := w.store.Read(ctx, left); err != nil {
-			return nil, Outcome{}, err
-		}
 		trying, err := w.health.gate.enter(ctx)
 		if err != nil {
 			return nil, Outcome{}, err

@@ -60,7 +60,6 @@ type Notifier struct {
 	slack     *client
 	directory *directory
 	pace      *pacer
-	reads     reads
 	people    *people
 	callLink  func(event int64, rule string, received time.Time) string
 	health    health
@@ -96,12 +95,14 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 		workers:  map[string]*worker{},
 	}
 	n.rules.Store(c.Rules)
+	if err := n.slack.tiers.goOn(ctx, c.Store); err != nil {
+		return nil, err
+	}
 	pace, err := c.Store.Pace(ctx, now.Add(-time.Minute))
 	if err != nil {
 		return nil, err
 	}
 	n.pace = newPacer(c.Limiter, pace, now)
-	n.reads.bucket = newBucket(readsSize, readsRate, pace.Reads, now)
 	if n.directory, err = newDirectory(ctx, n.slack, c.Store, c.Log); err != nil {
 		return nil, err
 	}

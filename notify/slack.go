@@ -22,7 +22,8 @@ const (
 
 // client is Slack as this package uses it. Every answer goes through decide.
 type client struct {
-	api *slack.Client
+	api   *slack.Client
+	tiers *tiers
 }
 
 // newClient calls Slack's API at url, which ends in a slash; "" is the real one.
@@ -31,7 +32,7 @@ func newClient(token, url string, http *http.Client) *client {
 	if url != "" {
 		options = append(options, slack.OptionAPIURL(strings.TrimSuffix(url, "/")+"/"))
 	}
-	return &client{slack.New(token, options...)}
+	return &client{slack.New(token, options...), newTiers()}
 }
 
 // place is where in a channel a message goes.
@@ -62,7 +63,7 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 
 // update replaces what a message says. Source: https://docs.slack.dev/reference/methods/chat.update
 func (c *client) update(ctx context.Context, channel, ts, id string, m format.Message) Outcome {
-	return call(ctx, func(ctx context.Context) error {
+	return c.call(ctx, updating, func(ctx context.Context) error {
 		_, _, _, err := c.api.UpdateMessageContext(ctx, channel, ts, content(id, m)...)
 		return err
 	})
@@ -87,7 +88,7 @@ func content(id string, m format.Message) []slack.MsgOption {
 
 // user asks for the user that an email belongs to. Source: https://docs.slack.dev/reference/methods/users.lookupByEmail
 func (c *client) user(ctx context.Context, email string) (id string, o Outcome) {
-	o = call(ctx, func(ctx context.Context) error {
+	o = c.call(ctx, lookingUp, func(ctx context.Context) error {
 		user, err := c.api.GetUserByEmailContext(ctx, email)
 		if err == nil && !user.Deleted {
 			id = user.ID
@@ -97,8 +98,11 @@ func (c *client) user(ctx context.Context, email string) (id string, o Outcome) 
 	return id, o
 }
 
-// call makes any other call to Slack. There is no ts: without an error it is Sent.
-func call(ctx context.Context, f func(context.Context) error) Outcome {
+// call makes any other call to Slack, at the pace of its tier. There is no ts: without an error it is Sent.
+func (c *client) call(ctx context.Context, t tier, f func(context.Context) error) Outcome {
+	if err := c.tiers.wait(ctx, t); err != nil {
+		return Outcome{Kind: Later, Code: "store", Detail: err.Error(), Err: err, Answered: true} // nothing is known of Slack
+	}
 	ctx, w := watch(ctx)
 	err := f(ctx)
 	return decide("done", err, w)
@@ -124,7 +128,7 @@ func (c *client) channels(ctx context.Context) ([]Channel, Outcome) {
 		Limit:           999,
 	}
 	for {
-		o := call(ctx, func(ctx context.Context) error {
+		o := c.call(ctx, listing, func(ctx context.Context) error {
 			page, next, err := c.api.GetConversationsContext(ctx, params)
 			for _, channel := range page {
 				all = append(all, channelOf(channel))
@@ -141,7 +145,7 @@ func (c *client) channels(ctx context.Context) ([]Channel, Outcome) {
 // channel asks for one channel by its id.
 func (c *client) channel(ctx context.Context, id string) (Channel, Outcome) {
 	var channel Channel
-	o := call(ctx, func(ctx context.Context) error {
+	o := c.call(ctx, asking, func(ctx context.Context) error {
 		info, err := c.api.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: id})
 		if err == nil {
 			channel = channelOf(*info)
@@ -153,7 +157,7 @@ func (c *client) channel(ctx context.Context, id string) (Channel, Outcome) {
 
 // join makes the bot a member of a public channel, without which its history can't be read.
 func (c *client) join(ctx context.Context, id string) Outcome {
-	return call(ctx, func(ctx context.Context) error {
+	return c.call(ctx, joining, func(ctx context.Context) error {
 		_, _, _, err := c.api.JoinConversationContext(ctx, id)
 		return err
 	})
@@ -171,7 +175,7 @@ func (c *client) marks(ctx context.Context, channel, thread string, oldest, late
 	for {
 		var page []slack.Message
 		more := false
-		o := call(ctx, func(ctx context.Context) error {
+		o := c.call(ctx, reading, func(ctx context.Context) error {
 			if thread != "" {
 				messages, hasMore, next, err := c.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
 					ChannelID: channel, Timestamp: thread, Cursor: cursor, Limit: historyPage,

@@ -8,10 +8,6 @@ import (
 )
 
 const (
-	// updatesSize and updatesRate: chat.update may be called 50 times a minute.
-	// Source: https://docs.slack.dev/reference/methods/chat.update (Tier 3)
-	updatesSize = 10.0
-	updatesRate = 40.0 / 60
 	// updateTries is how often an update is tried before it is dropped.
 	updateTries = 8
 	// updatesAtOnce is how many updates are read from the store together.
@@ -21,7 +17,6 @@ const (
 // update brings messages that Slack has up to date until ctx ends. It is nobody's way: what it can't do now waits here
 // and holds up no queue.
 func (n *Notifier) update(ctx context.Context) {
-	pace := reads{bucket: newBucket(updatesSize, updatesRate, outbox.Tick{}, time.Now())}
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	tries := map[string]int{}
@@ -32,7 +27,7 @@ func (n *Notifier) update(ctx context.Context) {
 		}
 		failed := 0
 		for _, u := range list {
-			done, err := n.updateOne(ctx, u, &pace, tries[u.Post] >= updateTries)
+			done, err := n.updateOne(ctx, u, tries[u.Post] >= updateTries)
 			if err != nil {
 				return
 			}
@@ -64,7 +59,7 @@ func (n *Notifier) update(ctx context.Context) {
 }
 
 // updateOne makes one update; done is false if it is to be tried again. The error is ctx's.
-func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, pace *reads, last bool) (done bool, err error) {
+func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, last bool) (done bool, err error) {
 	p, err := n.store.SentPost(ctx, u.Post)
 	if err != nil || p == nil || len(p.Deliveries) == 0 {
 		return err == nil, ctx.Err()
@@ -73,9 +68,6 @@ func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, pace *reads, 
 	if !fits(p, items) {
 		n.log.InfoContext(ctx, "update left out: the digest would no longer hold all that it shows", "channel", n.directory.name(p.Channel))
 		return true, nil
-	}
-	if _, err := pace.wait(ctx); err != nil {
-		return false, err
 	}
 	if err := n.pace.rest(ctx); err != nil {
 		return false, err

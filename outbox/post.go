@@ -259,25 +259,9 @@ func (s *Store) Pause(ctx context.Context, until time.Time) error {
 	})
 }
 
-// Read commits that a history is about to be read, and what is left in the bucket of such reads.
-func (s *Store) Read(ctx context.Context, tick Tick) error {
-	err := s.writer.do(ctx, func(t *tx) error {
-		return t.exec(`INSERT INTO pace (channel, last, tokens) VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET last = excluded.last, tokens = excluded.tokens`,
-			reads, millis(tick.At), tick.Tokens)
-	})
-	if err != nil {
-		return fmt.Errorf("recording a read of history: %w", err)
-	}
-	return nil
-}
-
-// reads is the row of pace for reads of history; no channel has such an id.
-const reads = "history"
-
 // Pace is what is known of the pace of a process that ran before this one.
 type Pace struct {
 	Workspace Tick
-	Reads     Tick // of history
 	Paused    time.Time
 	Channels  map[string]time.Time // when each was last written to
 }
@@ -285,7 +269,7 @@ type Pace struct {
 // Pace returns the pace of channels that were written to since a time, and of the workspace.
 func (s *Store) Pace(ctx context.Context, since time.Time) (Pace, error) {
 	pace := Pace{Channels: map[string]time.Time{}}
-	rows, err := s.db.QueryContext(ctx, `SELECT channel, last, tokens, paused FROM pace WHERE channel IN ('', ?) OR last > ?`, reads, millis(since))
+	rows, err := s.db.QueryContext(ctx, `SELECT channel, last, tokens, paused FROM pace WHERE channel = '' OR last > ?`, millis(since))
 	if err != nil {
 		return pace, fmt.Errorf("reading the pace: %w", explain(err))
 	}
@@ -299,10 +283,6 @@ func (s *Store) Pace(ctx context.Context, since time.Time) (Pace, error) {
 		}
 		if channel == "" {
 			pace.Workspace, pace.Paused = Tick{fromMillis(last), tokens}, fromMillis(paused)
-			continue
-		}
-		if channel == reads {
-			pace.Reads = Tick{fromMillis(last), tokens}
 			continue
 		}
 		pace.Channels[channel] = fromMillis(last)

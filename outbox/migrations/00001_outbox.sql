@@ -112,8 +112,7 @@ CREATE TABLE channels (
     name TEXT NOT NULL              -- as Slack had it when it was asked
 ) WITHOUT ROWID;
 
--- When each channel was last written to; the row '' is the workspace: its bucket, and until when Slack wants peace; the
--- row 'history' is the bucket of reads of history.
+-- When each channel was last written to; the row '' is the workspace: its bucket, and until when Slack wants peace.
 CREATE TABLE pace (
     channel TEXT    NOT NULL PRIMARY KEY,
     last    INTEGER NOT NULL,

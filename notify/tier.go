@@ -1,0 +1,111 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"allo-slack/outbox"
+)
+
+// tier is methods of Slack's that share a limit of calls in a minute.
+// Source: https://docs.slack.dev/apis/web-api/rate-limits
+type tier string
+
+// The tiers. Posting has a pace of its own: see pacer.
+const (
+	listing   tier = "conversations.list"
+	asking    tier = "conversations.info"
+	joining   tier = "conversations.join"
+	reading   tier = "conversations.history" // and conversations.replies
+	updating  tier = "chat.update"
+	lookingUp tier = "users.lookupByEmail"
+)
+
+// most is how many calls are made in a minute: a little less than Slack takes, whose clock and minute aren't ours.
+func (t tier) most() int {
+	if t == listing {
+		return 17 // Tier 2
+	}
+	return 45 // Tier 3 and more
+}
+
+// minute is how long a call counts, and a little more.
+const minute = time.Minute + time.Second
+
+// tiers knows when what was called in the last minute. Calls come in bursts rather than evenly, so that a restart with
+// many busy channels is over in seconds, and are remembered across restarts, so that a crash loop is no faster than
+// one process.
+type tiers struct {
+	store *outbox.Store // nil remembers nothing
+
+	mu    sync.Mutex
+	calls map[tier][]int64 // milliseconds since 1970, in order
+}
+
+func newTiers() *tiers { return &tiers{calls: map[tier][]int64{}} }
+
+// goOn continues where the process before this one ended, and remembers from now on.
+func (t *tiers) goOn(ctx context.Context, store *outbox.Store) error {
+	t.store = store
+	now := time.Now()
+	for _, one := range []tier{listing, asking, joining, reading, updating, lookingUp} {
+		known, err := store.Fact(ctx, one.fact())
+		if err != nil {
+			return err
+		}
+		var calls []int64
+		if json.Unmarshal(known, &calls) != nil {
+			continue // none yet
+		}
+		for _, at := range calls {
+			t.calls[one] = append(t.calls[one], min(at, now.UnixMilli())) // a clock that was set back must not stop it
+		}
+	}
+	return nil
+}
+
+func (t tier) fact() string { return "calls of " + string(t) }
+
+// wait returns when a call may be made, which is on disk then. The error is ctx's, or the store's.
+func (t *tiers) wait(ctx context.Context, one tier) error {
+	for {
+		calls, d := t.take(one)
+		if d > 0 {
+			if err := sleep(ctx, d); err != nil {
+				return err
+			}
+			continue
+		}
+		if t.store == nil {
+			return nil
+		}
+		value, err := json.Marshal(calls)
+		if err != nil {
+			return err
+		}
+		if err := t.store.SetFact(ctx, one.fact(), value); err != nil {
+			return fmt.Errorf("recording a call to slack: %w", err)
+		}
+		return nil
+	}
+}
+
+// take notes a call, or says how long to wait before asking again.
+func (t *tiers) take(one tier) ([]int64, time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	calls := t.calls[one]
+	for len(calls) > 0 && now.Sub(time.UnixMilli(calls[0])) >= minute {
+		calls = calls[1:]
+	}
+	t.calls[one] = calls
+	if len(calls) >= one.most() {
+		return nil, time.UnixMilli(calls[0]).Add(minute).Sub(now)
+	}
+	t.calls[one] = append(calls, now.UnixMilli())
+	return append([]int64(nil), t.calls[one]...), 0
+}
