@@ -16,22 +16,25 @@ const (
 	amendTries = 20
 )
 
-// withWhatCameBefore returns a call with the tags and summaries whose events came before its own, so that rules see it
-// as it is.
-func (n *Notifier) withWhatCameBefore(ctx context.Context, e *allo.Event, key string) (*allo.Event, error) {
-	if e.Topic != allo.CallReceived || e.ID == "" {
-		return e, nil
-	}
-	bodies, err := n.store.About(ctx, key, aboutMost)
-	if err != nil || len(bodies) == 0 {
-		return e, err
+// addWithWhatCameBefore stores a call with the tags and summaries whose events came before its own, so that rules see
+// it as it is.
+func (n *Notifier) addWithWhatCameBefore(ctx context.Context, e *allo.Event, identity allo.Identity, recovered bool, now time.Time) (outbox.Added, string, error) {
+	bodies, err := n.store.About(ctx, identity.Key, aboutMost)
+	if err != nil {
+		return outbox.Added{}, "", err
 	}
 	call := *e
 	for _, body := range bodies {
 		later := n.event(ctx, 0, string(e.Topic), body)
 		call = allo.Amend(&call, &later)
 	}
-	return &call, nil
+	entry, muted, err := n.entry(ctx, &call, identity, now)
+	if err != nil {
+		return outbox.Added{}, "", err
+	}
+	entry.Recovered = recovered
+	added, err := n.store.Add(ctx, entry)
+	return added, muted, err
 }
 
 // amend brings a stored call up to date with what is told of it later: a tag or a summary, which may come before the

@@ -155,41 +155,28 @@ func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (d
 	}
 	now := time.Now()
 	identity := e.Identity()
-	if e, err = n.withWhatCameBefore(ctx, e, identity.Key); err != nil {
-		return false, err
-	}
-	routes, decision, err := n.route(ctx, e, now)
+	entry, muted, err := n.entry(ctx, e, identity, now)
 	if err != nil {
 		return false, err
 	}
-	entry := outbox.Entry{
-		Kind:     outbox.Allo,
-		Topic:    string(e.Topic),
-		Body:     e.Raw,
-		Received: now,
-		Happened: e.At(),
-		Thread:   thread(e),
-		Asks:     asks(e),
-		Answers:  answers(e),
-		About:    e.About(),
-		Keys:     []outbox.Key{{Key: identity.Key, Window: identity.Window}},
-		Content:  identity.Content,
-		Subject:  identity.Subject, State: identity.State, Change: identity.Change,
-		Muted:      decision.Muted != "",
-		Recovered:  recovered,
-		Deliveries: routes,
-	}
-	if e.Delivery != "" {
-		entry.Keys = append(entry.Keys, outbox.Key{Key: "delivery:" + e.Delivery})
+	entry.Recovered = recovered
+	if e.Topic == allo.CallReceived && e.ID != "" {
+		entry.Mind = identity.Key
 	}
 	added, err := n.store.Add(ctx, entry)
+	before := added.Before
+	if err == nil && before {
+		added, muted, err = n.addWithWhatCameBefore(ctx, e, identity, recovered, now)
+	}
 	if err != nil {
 		return false, err
 	}
 	log = log.With("event_id", added.ID)
-	amended, err := n.amend(ctx, e, identity, added.News)
-	if err != nil {
-		return false, err
+	amended := false
+	if added.News || before || e.About() != "" {
+		if amended, err = n.amend(ctx, e, identity, added.News); err != nil {
+			return false, err
+		}
 	}
 	n.moved(added)
 	switch {
@@ -211,14 +198,42 @@ func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (d
 	case len(added.Channels) > 0:
 		n.metrics.accepted.WithLabelValues("routed").Inc()
 		log.InfoContext(ctx, "event accepted", "channels", len(added.Channels), "recovered", recovered)
-	case decision.Muted != "":
+	case muted != "":
 		n.metrics.accepted.WithLabelValues("muted").Inc()
-		log.InfoContext(ctx, "event muted", "rule", decision.Muted)
+		log.InfoContext(ctx, "event muted", "rule", muted)
 	default:
 		n.metrics.accepted.WithLabelValues("unrouted").Inc()
 		log.InfoContext(ctx, "event kept and not posted: no rule takes it")
 	}
 	return false, nil
+}
+
+// entry is an event as the outbox keeps it; muted is the rule that mutes it.
+func (n *Notifier) entry(ctx context.Context, e *allo.Event, identity allo.Identity, now time.Time) (entry outbox.Entry, muted string, err error) {
+	routes, decision, err := n.route(ctx, e, now)
+	if err != nil {
+		return entry, "", err
+	}
+	entry = outbox.Entry{
+		Kind:     outbox.Allo,
+		Topic:    string(e.Topic),
+		Body:     e.Raw,
+		Received: now,
+		Happened: e.At(),
+		Thread:   thread(e),
+		Asks:     asks(e),
+		Answers:  answers(e),
+		About:    e.About(),
+		Keys:     []outbox.Key{{Key: identity.Key, Window: identity.Window}},
+		Content:  identity.Content,
+		Subject:  identity.Subject, State: identity.State, Change: identity.Change,
+		Muted:      decision.Muted != "",
+		Deliveries: routes,
+	}
+	if e.Delivery != "" {
+		entry.Keys = append(entry.Keys, outbox.Key{Key: "delivery:" + e.Delivery})
+	}
+	return entry, decision.Muted, nil
 }
 
 // route asks the rules where an event goes.

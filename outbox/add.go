@@ -30,8 +30,11 @@ type Entry struct {
 	// AnswerWindow before is answered by the first event that answers, in whatever order the two come in.
 	Asks, Answers string
 	About         string // the Key of the event that it adds to; "" if it stands for itself
-	Recovered     bool   // it never came, but was found
-	Deliveries    []Route
+	// Mind is the Key by which others add to this one. If some did before it came, it is not kept: Added.Before tells so,
+	// and the event is to be added with what they say, and without Mind.
+	Mind       string
+	Recovered  bool // it never came, but was found
+	Deliveries []Route
 }
 
 // Thread is what an event belongs to.
@@ -64,6 +67,7 @@ type Added struct {
 	ID        int64 // the event's; of the first one, if this is a repeat; 0 if that one is gone
 	Duplicate bool
 	News      bool     // a repeat that says what none before it said (see Entry.Content)
+	Before    bool     // not kept: see Entry.Mind
 	Channels  []string // which have something new waiting: ids where they are known
 	Updates   bool     // messages that Slack has have something new to say
 }
@@ -88,19 +92,22 @@ func add(t *tx, e Entry) (Added, error) {
 		return Added{}, err
 	}
 	if original != 0 {
-		if err := remember(t, e.Keys, original, now); err != nil {
+		if err := remember(t, e.Keys, "", original, now); err != nil {
 			return Added{}, err
 		}
 		added := Added{ID: max(original, 0), Duplicate: true}
-		if e.Content != "" {
-			var event int64
-			said, err := t.scan(`SELECT event FROM dedupe WHERE key = ?`, []any{e.Content}, &event)
-			if err != nil {
-				return Added{}, err
-			}
-			added.News = !said
+		if added.News, err = news(t, e); err != nil {
+			return Added{}, err
 		}
 		return added, nil
+	}
+
+	if e.Mind != "" {
+		var one int
+		before, err := t.scan(`SELECT 1 FROM events WHERE about = ? AND about <> '' LIMIT 1`, []any{e.Mind}, &one)
+		if err != nil || before {
+			return Added{Before: before}, err
+		}
 	}
 
 	fate := "routed"
@@ -133,7 +140,7 @@ func add(t *tx, e Entry) (Added, error) {
 	if added.Updates, err = tell(t, e, added.ID, happened); err != nil {
 		return Added{}, err
 	}
-	if err := remember(t, append(e.Keys, Key{Key: e.Content}), added.ID, now); err != nil {
+	if err := remember(t, e.Keys, e.Content, added.ID, now); err != nil {
 		return Added{}, err
 	}
 	if e.Subject != "" {
@@ -208,6 +215,23 @@ func tell(t *tx, e Entry, id, happened int64) (bool, error) {
 // newTurn ends an INSERT into updates: what is being told while something else becomes new is told once more.
 const newTurn = `ON CONFLICT (post) DO UPDATE SET turn = turn + 1`
 
+// news reports whether a repeat says what none before it said.
+func news(t *tx, e Entry) (bool, error) {
+	if e.Content == "" {
+		return false, nil
+	}
+	var one int
+	said, err := t.scan(`SELECT 1 FROM dedupe WHERE key = ? AND said = ?`, []any{e.Keys[0].Key, e.Content}, &one)
+	if err != nil || said {
+		return false, err
+	}
+	said, err = t.scan(`SELECT 1 FROM dedupe WHERE key = ?`, []any{saidKey(e.Content)}, &one)
+	return !said, err
+}
+
+// saidKey is the key of what a repeat said that had news.
+func saidKey(content string) string { return "said:" + content }
+
 // repeated returns the id of the event that e repeats, or 0.
 func repeated(t *tx, e Entry, now int64) (int64, error) {
 	for _, k := range e.Keys {
@@ -231,19 +255,16 @@ func repeated(t *tx, e Entry, now int64) (int64, error) {
 	return -1, nil // of an event that may be gone already
 }
 
-// remember keeps keys of an event. A key whose window is over is given to the newer event.
-func remember(t *tx, keys []Key, event, now int64) error {
+// remember keeps keys of an event, and what it said. A key whose window is over is given to the newer event.
+func remember(t *tx, keys []Key, said string, event, now int64) error {
 	if event < 0 {
 		return nil
 	}
 	for _, k := range keys {
-		if k.Key == "" {
-			continue
-		}
-		query := `INSERT INTO dedupe (key, event, at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING`
-		args := []any{k.Key, event, now}
+		query := `INSERT INTO dedupe (key, event, at, said) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
+		args := []any{k.Key, event, now, said}
 		if k.Window > 0 {
-			query = `INSERT INTO dedupe (key, event, at) VALUES (?, ?, ?)
+			query = `INSERT INTO dedupe (key, event, at, said) VALUES (?, ?, ?, ?)
 				ON CONFLICT (key) DO UPDATE SET event = excluded.event, at = excluded.at WHERE dedupe.at < ?`
 			args = append(args, now-k.Window.Milliseconds()+1)
 		}

@@ -65,8 +65,10 @@ func (s *Store) Amend(ctx context.Context, id int64, was, body []byte, content s
 		if err := t.exec(`UPDATE events SET body = ?, fate = CASE WHEN ? THEN 'routed' ELSE fate END WHERE id = ?`, body, len(routes) > 0, id); err != nil {
 			return err
 		}
-		if err := remember(t, []Key{{Key: content}}, id, millis(now)); err != nil {
-			return err
+		if content != "" {
+			if err := remember(t, []Key{{Key: saidKey(content)}}, "", id, millis(now)); err != nil {
+				return err
+			}
 		}
 		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT DISTINCT d.post, 1 FROM deliveries d WHERE d.event = ? AND d.part = 0 AND d.post IS NOT NULL `+newTurn, id)
 		if err != nil {

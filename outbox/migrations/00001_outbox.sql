@@ -29,7 +29,8 @@ CREATE INDEX events_answers ON events (answers, happened_at) WHERE answers <> ''
 CREATE TABLE dedupe (
     key   TEXT    NOT NULL PRIMARY KEY,
     event INTEGER NOT NULL REFERENCES events (id) ON DELETE CASCADE,
-    at    INTEGER NOT NULL
+    at    INTEGER NOT NULL,
+    said  TEXT    NOT NULL DEFAULT '' -- what recognises a repeat that says the very same
 ) WITHOUT ROWID;
 CREATE INDEX dedupe_event ON dedupe (event);
 
