@@ -57,9 +57,10 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Check reports whether the store can be written now, by writing.
+// Check reports whether the store can be written now, by writing: something else each time, as SQLite writes nothing
+// where nothing changes.
 func (s *Store) Check(ctx context.Context) error {
-	return s.SetFact(ctx, "checked", []byte(time.Now().UTC().Format(time.RFC3339)))
+	return s.SetFact(ctx, "checked", []byte(time.Now().UTC().Format(time.RFC3339Nano)))
 }
 
 // SetFact keeps a small value under a name.
