@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,9 @@ type directory struct {
 // listTTL is how long one listing of channels serves what is asked for: at the start all names are resolved by
 // one, and a name that Slack doesn't know costs one a minute.
 const listTTL = 10 * time.Second
+
+// againTTL is how long a listing stands for what it doesn't have: channels are made.
+const againTTL = time.Second
 
 var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
@@ -150,11 +154,13 @@ func (d *directory) find(ctx context.Context, ref string) (Channel, Outcome) {
 	if channelID.MatchString(ref) {
 		return d.slack.channel(ctx, ref)
 	}
-	all, o := d.list(ctx)
+	name := strings.ToLower(strings.TrimPrefix(ref, "#"))
+	all, o := d.list(ctx, func(all []Channel) bool {
+		return slices.ContainsFunc(all, func(c Channel) bool { return c.Name == name })
+	})
 	if o.Kind != Sent {
 		return Channel{}, o
 	}
-	name := strings.ToLower(strings.TrimPrefix(ref, "#"))
 	var archived *Channel
 	for _, c := range all {
 		if c.Name != name {
@@ -172,14 +178,15 @@ func (d *directory) find(ctx context.Context, ref string) (Channel, Outcome) {
 		Detail: "no public channel has this name, and no private one that the bot is in"}
 }
 
-// list lists all channels; those who ask at one time share the answer.
-func (d *directory) list(ctx context.Context) ([]Channel, Outcome) {
+// list lists all channels; those who ask at one time share the answer. What Slack told a moment ago serves if it has
+// what is asked for.
+func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Channel, Outcome) {
 	d.mu.Lock()
-	if d.listed != nil && time.Since(d.at) < listTTL {
-		defer d.mu.Unlock()
-		return d.listed, Outcome{Kind: Sent, Answered: true}
-	}
+	listed, age := d.listed, time.Since(d.at)
 	d.mu.Unlock()
+	if listed != nil && (age < listTTL && has(listed) || age < againTTL) {
+		return listed, Outcome{Kind: Sent, Answered: true}
+	}
 	type answer struct {
 		all []Channel
 		o   Outcome
