@@ -25,7 +25,7 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, bits uint8, link string, late int64) {
 		e, err := allo.Parse(body)
 		if err != nil {
-			t.Skip()
+			return // not an envelope: the webhook says so
 		}
 		it := format.Item{Event: e, Options: format.Options{
 			Recording: link,

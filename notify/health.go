@@ -33,8 +33,11 @@ func (n *Notifier) report(ctx context.Context, o Outcome) {
 	}
 	away := n.health.lost >= awayAfter
 	n.health.mu.Unlock()
-	if !o.Answered {
+	switch {
+	case !o.Answered:
 		n.token.left() // whoever tried the token learned nothing
+	case o.Kind != RefusedToken:
+		n.token.passed()
 	}
 	switch {
 	case o.Answered:
@@ -61,7 +64,7 @@ func (n *Notifier) tokenRefused(ctx context.Context, o Outcome) error {
 func (n *Notifier) wait(ctx context.Context, o Outcome) error {
 	until := n.pace.pause(o.RetryAfter)
 	n.log.WarnContext(ctx, "slack asks to wait; nothing is posted until then", "wait", o.RetryAfter.String(), "err", o.Reason())
-	if err := n.store.Pause(ctx, until); err != nil {
+	if err := n.store.Pause(context.WithoutCancel(ctx), until); err != nil {
 		// It is kept in memory; only a restart would not know of it.
 		n.log.WarnContext(ctx, "the pause could not be stored", "err", err)
 	}

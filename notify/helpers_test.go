@@ -3,13 +3,11 @@ package notify
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,6 +35,13 @@ const (
 	ourNo        = "+33612345678"
 )
 
+// bubble runs a test inside a bubble of its own, beside others: there time passes when all wait for it.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, f)
+}
+
 // toSupport sends everything to #support.
 const toSupport = `rules: [{name: all, match: {}, channel: "#support"}]`
 
@@ -45,87 +50,6 @@ const byTag = `rules:
   - {name: a, match: {tag: a}, channel: "#a"}
   - {name: b, match: {tag: b}, channel: "#b"}
   - {name: c, match: {tag: c}, channel: "#c"}`
-
-// direct is a transport that hands requests to a handler in this process, without a socket: inside a bubble of
-// synctest a goroutine that waits for a socket would hold up the clock. It tells a request's trace what a real one does.
-type direct struct {
-	api http.Handler
-
-	mu      sync.Mutex
-	refused bool // no connection comes about
-}
-
-func (d *direct) refuse(yes bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.refused = yes
-}
-
-var errRefused = errors.New("connection refused")
-
-func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	refused := d.refused
-	d.mu.Unlock()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if refused {
-		return nil, errRefused
-	}
-	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.WroteRequest != nil {
-		trace.WroteRequest(httptrace.WroteRequestInfo{})
-	}
-	answers := make(chan *http.Response, 1)
-	go func() { answers <- d.answer(req, body) }() // Slack goes on when its client has gone
-	select {
-	case resp := <-answers:
-		if resp == nil {
-			return nil, io.ErrUnexpectedEOF
-		}
-		return resp, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// answer is the handler's; nil if it cut the connection before it said anything.
-func (d *direct) answer(req *http.Request, body []byte) *http.Response {
-	w := httptest.NewRecorder()
-	r := req.Clone(context.Background())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	cut := func() (cut bool) {
-		defer func() {
-			switch p := recover(); p {
-			case nil:
-			case http.ErrAbortHandler:
-				cut = true
-			default:
-				panic(p)
-			}
-		}()
-		d.api.ServeHTTP(w, r)
-		return false
-	}()
-	if cut && w.Body.Len() == 0 {
-		return nil
-	}
-	resp := w.Result()
-	if cut {
-		resp.Body = io.NopCloser(io.MultiReader(w.Body, broken{}))
-	}
-	return resp
-}
-
-// broken is the rest of an answer whose connection broke.
-type broken struct{}
-
-func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // always is a Limiter that lets everything through: the pace is the pacer's own.
 type always struct{}
@@ -150,15 +74,23 @@ func (j *journal) String() string {
 	return j.all.String()
 }
 
+// tail is the last lines.
+func (j *journal) tail(lines int) string {
+	all := strings.SplitAfter(j.String(), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "")
+}
+
 // rig is a bot with a store of its own and a Slack in this process. It is made inside a bubble.
 type rig struct {
 	t      *testing.T
 	slack  *fakeslack.Server
-	wire   *direct
+	wire   *direct // the last of wires
 	rules  string
 	path   string // of the store
 	log    *journal
 	silent time.Duration // Config.Silence
+	api    http.Handler  // Slack, or what a test puts before it
+	wires  []*direct     // one of each start
 
 	store   *outbox.Store
 	bot     *Notifier
@@ -179,52 +111,71 @@ func newRig(t *testing.T, rulesText string, channels ...string) *rig {
 func newRigWith(t *testing.T, rulesText string, options fakeslack.Options) *rig {
 	t.Helper()
 	r := &rig{t: t, slack: fakeslack.New(options), rules: rulesText, path: filepath.Join(t.TempDir(), "test.db"), log: &journal{}}
+	r.api = r.slack.API()
 	t.Cleanup(func() {
 		if r.stop != nil {
 			r.stop()
 		}
 		r.discreet()
 		if t.Failed() {
-			t.Log(r.log.String())
+			t.Log("the log ended with\n" + r.log.tail(40))
+		}
+		for _, wire := range r.wires {
+			wire.going.Wait()
 		}
 	})
 	return r
 }
 
+func parseRules(t *testing.T, text string) *rules.File {
+	t.Helper()
+	f, err := rules.Parse("rules.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // open opens the store and makes a bot that doesn't run yet.
 func (r *rig) open() {
 	r.t.Helper()
-	file, err := rules.Parse("rules.yaml", []byte(r.rules))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	var err error
 	if r.store, err = outbox.Open(r.t.Context(), "sqlite:"+r.path); err != nil {
 		r.t.Fatal(err)
 	}
 	store := r.store
 	r.stop = func() {
 		r.stop = nil
-		if err := store.Close(); err != nil {
+		if err := store.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) { // a test may have closed it
 			r.t.Errorf("closing the store: %v", err)
 		}
 	}
 	r.metrics = prometheus.NewRegistry()
 	r.metrics.MustRegister(NewQueueMetrics(store))
-	r.wire = &direct{api: r.slack.API()}
+	r.wire = &direct{api: r.api}
+	r.wires = append(r.wires, r.wire)
 	client := HTTPClient()
 	client.Transport = watcher{r.wire}
 	if r.bot, err = New(r.t.Context(), Config{
-		Store: store, Rules: file, Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent,
+		Store: store, Rules: parseRules(r.t, r.rules), Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent,
 		Metrics: NewMetrics(r.metrics), Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// start opens the store and runs the bot.
+// start opens the store and runs the bot, until it has looked at its channels.
 func (r *rig) start() *rig {
 	r.t.Helper()
 	r.open()
+	r.run()
+	synctest.Wait()
+	return r
+}
+
+// run runs the bot that was opened, until stop.
+func (r *rig) run() {
+	r.t.Helper()
 	closeStore := r.stop
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	done := make(chan error, 1)
@@ -236,7 +187,6 @@ func (r *rig) start() *rig {
 		}
 		closeStore()
 	}
-	return r
 }
 
 // crash ends the bot as kill -9 would: what is on disk at this moment is all that a new one finds. Nothing of the old one
@@ -323,13 +273,11 @@ func (r *rig) wantCases(channel string, from, to int, within time.Duration) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), within)
 	defer cancel()
-	began := time.Now()
 	for len(r.cases(channel)) < to-from+1 {
 		if _, err := r.slack.WaitPosts(ctx, channel, len(r.slack.Posts(channel))+1); err != nil {
 			break
 		}
 	}
-	r.t.Logf("%s: %d shown after %v", channel, len(r.cases(channel)), time.Since(began))
 	synctest.Wait()
 	r.exactly(channel, from, to)
 }
@@ -345,6 +293,9 @@ func (r *rig) exactly(channel string, from, to int) {
 		r.t.Errorf("#%s shows %v, want %d to %d", channel, got, from, to)
 	}
 }
+
+// id is a channel's in Slack.
+func (r *rig) id(name string) string { return r.slack.AddChannel(fakeslack.Channel{Name: name}).ID }
 
 // polite fails if Slack had to ask for patience by itself.
 func (r *rig) polite() {

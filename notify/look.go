@@ -50,15 +50,13 @@ func (w *worker) look(ctx context.Context, p *outbox.Post, ended time.Time) (ts 
 func (w *worker) history(ctx context.Context, p *outbox.Post) (map[string]string, Outcome, error) {
 	thread, joined := p.Thread, false
 	for attempt := 1; ; attempt++ {
-		trying, err := w.health.gate.enter(ctx)
+		trying, err := w.enter(ctx)
 		if err != nil {
 			return nil, Outcome{}, err
 		}
 		marks, o := w.slack.marks(ctx, p.Channel, thread, p.FirstAttempt.Add(-lookBefore), p.LastAttempt.Add(lookAfter))
 		if ctx.Err() != nil {
-			if trying {
-				w.health.gate.left()
-			}
+			w.leave(trying)
 			return nil, o, context.Cause(ctx)
 		}
 		w.report(ctx, o)
@@ -77,6 +75,7 @@ func (w *worker) history(ctx context.Context, p *outbox.Post) (map[string]string
 			return marks, o, nil
 		case RefusedToken:
 			if o.Code == "missing_scope" {
+				w.leave(trying)
 				return nil, o, nil
 			}
 			if err := w.tokenRefused(ctx, o); err != nil {

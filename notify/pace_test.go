@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,8 +12,67 @@ import (
 	"allo-slack/outbox"
 )
 
+// about tells whether a time is another, but for the rounding of the bucket.
+func about(a, b time.Duration) bool { return a >= b-time.Millisecond && a <= b+5*time.Millisecond }
+
+// mustWait waits for the pace and returns for how long that was.
+func mustWait(t *testing.T, p *pacer, channel string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	if _, err := p.wait(t.Context(), channel); err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+func freshPacer() *pacer { return newPacer(always{}, outbox.Pace{}, time.Now()) }
+
+func TestPaceOfAChannel(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := freshPacer()
+		if got := mustWait(t, p, "C1"); got != 0 {
+			t.Errorf("the first waited %v, want 0", got)
+		}
+		for _, took := range []time.Duration{0, 300 * time.Millisecond, 3 * time.Second, 25 * time.Second} {
+			pass(took)
+			p.answered("C1")
+			if got := mustWait(t, p, "C1"); got != 1050*time.Millisecond {
+				t.Errorf("after an answer that took %v the next waited %v, want 1.05 s", took, got)
+			}
+		}
+		// One that was never answered is followed at the same distance.
+		if got := mustWait(t, p, "C1"); got != 1050*time.Millisecond {
+			t.Errorf("without an answer the next waited %v, want 1.05 s", got)
+		}
+		if got := mustWait(t, p, "C2"); got != 0 {
+			t.Errorf("another channel waited %v, want 0", got)
+		}
+	})
+}
+
+func TestPaceOfTheWorkspace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := freshPacer()
+		pass(time.Hour) // gathers no more than the bucket holds
+		began := time.Now()
+		times := make(chan time.Duration, 40)
+		for i := range 40 {
+			go func() {
+				mustWait(t, p, fmt.Sprint("C", i))
+				times <- time.Since(began)
+			}()
+		}
+		for i := range 40 {
+			want := time.Duration(max(0, i-19)) * 250 * time.Millisecond
+			if got := <-times; !about(got, want) {
+				t.Errorf("message %d went after %v, want %v", i+1, got, want)
+			}
+		}
+	})
+}
+
 func TestPaceOfAChannelAndOfTheWorkspace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		p := newPacer(always{}, outbox.Pace{}, time.Now())
 		began := time.Now()
 		var mu sync.Mutex
@@ -53,112 +113,263 @@ func TestPaceOfAChannelAndOfTheWorkspace(t *testing.T) {
 	})
 }
 
-func TestPaceGoesOnAfterARestart(t *testing.T) {
-	for name, tc := range map[string]struct {
-		before func(now time.Time) outbox.Pace
-		want   time.Duration
-	}{
-		"nothing before": {func(time.Time) outbox.Pace { return outbox.Pace{} }, 0},
-		"just written to": {func(now time.Time) outbox.Pace {
-			return outbox.Pace{Channels: map[string]time.Time{"C": now.Add(-time.Second)}}
-		}, 50 * time.Millisecond},
-		"an empty bucket":      {func(now time.Time) outbox.Pace { return outbox.Pace{Workspace: outbox.Tick{At: now}} }, 250 * time.Millisecond},
-		"a bucket that filled": {func(now time.Time) outbox.Pace { return outbox.Pace{Workspace: outbox.Tick{At: now.Add(-time.Minute)}} }, 0},
-		"paused":               {func(now time.Time) outbox.Pace { return outbox.Pace{Paused: now.Add(30 * time.Second)} }, 30 * time.Second},
-		"the clock was set back": {func(now time.Time) outbox.Pace {
-			return outbox.Pace{Channels: map[string]time.Time{"C": now.Add(24 * time.Hour)}, Workspace: outbox.Tick{At: now.Add(24 * time.Hour), Tokens: 5}}
-		}, channelPace},
-		"and a pause with it": {func(now time.Time) outbox.Pace { return outbox.Pace{Paused: now.Add(1000 * time.Hour)} }, maxWait},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				began := time.Now()
-				p := newPacer(always{}, tc.before(began), began)
-				if _, err := p.wait(t.Context(), "C"); err != nil {
-					t.Fatal(err)
+func TestATokenThatWasNotNeeded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := freshPacer()
+		for i := range 20 {
+			mustWait(t, p, fmt.Sprint("C", i))
+		}
+		p.giveBack()
+		if got := mustWait(t, p, "next"); got != 0 {
+			t.Errorf("waited %v for the token that was given back, want 0", got)
+		}
+		if got := mustWait(t, p, "after"); !about(got, 250*time.Millisecond) {
+			t.Errorf("waited %v for the next, want 250 ms", got)
+		}
+		pass(time.Minute)
+		p.giveBack() // of a full bucket
+		times := 0
+		for i := range 25 {
+			if mustWait(t, p, fmt.Sprint("D", i)) == 0 {
+				times++
+			}
+		}
+		if times != 20 {
+			t.Errorf("%d went at once, want 20", times)
+		}
+	})
+}
+
+func TestPauseHoldsAll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := freshPacer()
+		began := time.Now()
+		if until := p.pause(30 * time.Second); until.Sub(began) != 30*time.Second {
+			t.Errorf("paused until %v, want 30 s", until.Sub(began))
+		}
+		if until := p.pause(time.Second); until.Sub(began) != 30*time.Second {
+			t.Errorf("a shorter pause made it %v, want 30 s as before", until.Sub(began))
+		}
+		var all sync.WaitGroup
+		for _, channel := range []string{"C1", "C2", "C3"} {
+			all.Go(func() {
+				mustWait(t, p, channel)
+				if got := time.Since(began); got != 45*time.Second {
+					t.Errorf("%s went after %v, want 45 s", channel, got)
 				}
-				if got := time.Since(began); got < tc.want || got > tc.want+5*time.Millisecond {
-					t.Errorf("waited %v, want %v", got, tc.want)
+			})
+		}
+		all.Go(func() {
+			if err := p.rest(t.Context()); err != nil || time.Since(began) != 45*time.Second {
+				t.Errorf("the rest was over after %v (%v), want 45 s", time.Since(began), err)
+			}
+		})
+		pass(20 * time.Second)
+		p.pause(25 * time.Second) // while they wait
+		all.Wait()
+	})
+}
+
+func TestPaceGoesOnAfterARestart(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(now time.Time) outbox.Pace
+		want   time.Duration // until a message to C1 goes
+	}{
+		{"never ran", func(time.Time) outbox.Pace { return outbox.Pace{} }, 0},
+		{"paused before the first message", func(now time.Time) outbox.Pace {
+			return outbox.Pace{Workspace: outbox.Tick{At: time.UnixMilli(0)}, Paused: now.Add(7 * time.Second)}
+		}, 7 * time.Second},
+		{"the channel was just written to", channelAt(0), 1050 * time.Millisecond},
+		{"0.8 s ago", channelAt(-800 * time.Millisecond), 250 * time.Millisecond},
+		{"a minute ago", channelAt(-time.Minute), 0},
+		{"an empty bucket", tokens(0, 0), 250 * time.Millisecond},
+		{"an empty bucket, 0.1 s ago", tokens(0, -100*time.Millisecond), 150 * time.Millisecond},
+		{"half a token", tokens(0.5, 0), 125 * time.Millisecond},
+		{"a full bucket", tokens(20, 0), 0},
+		{"paused", func(now time.Time) outbox.Pace { return outbox.Pace{Paused: now.Add(40 * time.Second)} }, 40 * time.Second},
+		{"paused until before", func(now time.Time) outbox.Pace { return outbox.Pace{Paused: now.Add(-time.Second)} }, 0},
+
+		// The clock was set back, or was wrong when it was written down.
+		{"written to in a year", channelAt(365 * 24 * time.Hour), 1050 * time.Millisecond},
+		{"an empty bucket, in a year", tokens(0, 365*24*time.Hour), 250 * time.Millisecond},
+		{"paused for a year", func(now time.Time) outbox.Pace { return outbox.Pace{Paused: now.Add(365 * 24 * time.Hour)} }, time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := newPacer(always{}, c.before(time.Now()), time.Now())
+				if got := mustWait(t, p, "C1"); !about(got, c.want) {
+					t.Errorf("the first message went after %v, want %v", got, c.want)
 				}
 			})
 		})
 	}
 }
 
-func TestWaitingForThePaceEndsWithTheContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(always{}, outbox.Pace{Paused: time.Now().Add(time.Hour)}, time.Now())
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+func channelAt(d time.Duration) func(time.Time) outbox.Pace {
+	return func(now time.Time) outbox.Pace {
+		return outbox.Pace{Channels: map[string]time.Time{"C1": now.Add(d)}}
+	}
+}
+
+func tokens(n float64, d time.Duration) func(time.Time) outbox.Pace {
+	return func(now time.Time) outbox.Pace { return outbox.Pace{Workspace: outbox.Tick{At: now.Add(d), Tokens: n}} }
+}
+
+// A bucket that goes back in time neither fills up nor waits for the time to come again.
+func TestABucketWhoseClockIsSetBack(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := bucket{size: 20, rate: 4, tokens: 1, at: now}
+	if d := b.take(now.Add(-time.Hour)); d != 0 {
+		t.Errorf("an hour before: waits %v for a token that is there, want 0", d)
+	}
+	if d := b.take(now.Add(-time.Hour)); !about(d, 250*time.Millisecond) {
+		t.Errorf("the next: waits %v, want 250 ms", d)
+	}
+	if d := b.take(now.Add(-time.Hour + 251*time.Millisecond)); d != 0 {
+		t.Errorf("251 ms later: waits %v, want 0", d)
+	}
+}
+
+// Of many channels that always have something to say none is favoured, whatever the others have.
+func TestEachReadyChannelHasItsTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := freshPacer()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 		defer cancel()
-		if _, err := p.wait(ctx, "C"); err == nil {
-			t.Error("waited to the end")
+		sent := make([]int, 40)
+		var all sync.WaitGroup
+		for i := range sent {
+			all.Go(func() {
+				for {
+					if _, err := p.wait(ctx, fmt.Sprint("C", i)); err != nil {
+						return
+					}
+					sent[i]++
+					p.answered(fmt.Sprint("C", i))
+				}
+			})
 		}
-		if _, err := p.wait(ctx, "D"); err == nil { // whose turn at the bucket it is must not be kept for good
-			t.Error("waited to the end")
+		all.Wait()
+		for i, n := range sent { // 20 and 4 a second, over 40 channels
+			if n < 10 || n > 11 {
+				t.Errorf("channel %d sent %d messages in 100 s, want 10 or 11", i, n)
+			}
 		}
 	})
 }
 
-// go-limiter reads the real clock, so its adapter is tried in real milliseconds.
-func TestLimiter(t *testing.T) {
+// Whoever stops waiting is in nobody's way.
+func TestPaceOfThoseWhoLeave(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		why := errors.New("why")
+		p := freshPacer()
+		for i := range 20 {
+			mustWait(t, p, fmt.Sprint("C", i))
+		}
+		p.pause(time.Minute)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var all sync.WaitGroup
+		for _, channel := range []string{"C0", "A", "B"} { // its own pace, the pause, its turn
+			all.Go(func() {
+				if _, err := p.wait(ctx, channel); !errors.Is(err, why) {
+					t.Errorf("%s: got %v, want why", channel, err)
+				}
+			})
+		}
+		all.Go(func() {
+			if err := p.rest(ctx); !errors.Is(err, why) {
+				t.Errorf("rest: got %v, want why", err)
+			}
+		})
+		synctest.Wait()
+		cancel(why)
+		all.Wait()
+		if got := mustWait(t, p, "D"); got != time.Minute {
+			t.Errorf("who stayed waited %v, want a minute", got)
+		}
+	})
+}
+
+// strict lets through one message in each window of ten seconds.
+type strict struct{ began time.Time }
+
+func (s *strict) Take(_ context.Context, _ string) (bool, time.Time, error) {
+	if now := time.Now(); !now.Before(s.began) {
+		s.began = now.Add(10 * time.Second)
+		return true, s.began, nil
+	}
+	return false, s.began, nil
+}
+
+// failing is a limiter that fails.
+type failing struct{ err error }
+
+func (f failing) Take(context.Context, string) (bool, time.Time, error) {
+	return false, time.Time{}, f.err
+}
+
+func TestTheLimiterHasAWord(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPacer(&strict{}, outbox.Pace{}, time.Now())
+		mustWait(t, p, "C1")
+		if got := mustWait(t, p, "C1"); got != 10*time.Second {
+			t.Errorf("waited %v, want the limiter's 10 s", got)
+		}
+		err := errors.New("no")
+		p = newPacer(failing{err}, outbox.Pace{}, time.Now())
+		if _, got := p.wait(t.Context(), "C1"); !errors.Is(got, err) {
+			t.Errorf("got %v, want the limiter's error", got)
+		}
+	})
+}
+
+// The real limiter reads the real clock.
+func TestNewLimiter(t *testing.T) {
 	l, err := NewLimiter()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ok, _, err := l.Take(t.Context(), "C")
-	if !ok || err != nil {
-		t.Fatalf("first: %v, %v", ok, err)
+	take := func(key string) (bool, time.Duration) {
+		t.Helper()
+		ok, reset, err := l.Take(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok, time.Until(reset)
 	}
-	ok, reset, err := l.Take(t.Context(), "C")
-	if ok || err != nil || time.Until(reset) > channelPace {
-		t.Errorf("second: %v until %v, %v; want to be told to wait a window at most", ok, reset, err)
+	if ok, _ := take("C1"); !ok {
+		t.Error("the first was not let through")
 	}
-	if ok, _, err := l.Take(t.Context(), "D"); !ok || err != nil {
-		t.Errorf("another channel: %v, %v", ok, err)
+	ok, reset := take("C1")
+	if ok || reset <= 0 || reset > channelPace {
+		t.Errorf("the second: got %v, until %v, want false, within %v", ok, reset, channelPace)
+	}
+	if ok, _ := take("C2"); !ok {
+		t.Error("another channel was not let through")
+	}
+	<-time.After(reset)
+	if ok, _ := take("C1"); !ok {
+		t.Error("not let through after the time that it named")
 	}
 }
 
-func TestAGateLetsOneTryForAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		if !g.shutFor(5 * time.Second) {
-			t.Fatal("the gate was shut before")
+// The wait is a random time below 1 s, 2 s, 4 s, … 1 min: those that failed together don't come back together.
+func TestBackoff(t *testing.T) {
+	for _, c := range []struct {
+		attempts int
+		limit    time.Duration
+	}{
+		{-1, time.Second}, {0, time.Second}, {1, time.Second}, {2, 2 * time.Second}, {3, 4 * time.Second}, {6, 32 * time.Second},
+		{7, time.Minute}, {8, time.Minute}, {100, time.Minute}, {1 << 40, time.Minute},
+	} {
+		least, most := time.Hour, time.Duration(0)
+		for range 2000 {
+			d := backoff(c.attempts)
+			least, most = min(least, d), max(most, d)
 		}
-		began := time.Now()
-		var mu sync.Mutex
-		tries, through := 0, 0
-		var group sync.WaitGroup
-		for range 10 {
-			group.Go(func() {
-				for {
-					trying, err := g.enter(t.Context())
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					mu.Lock()
-					if !trying {
-						through++
-						mu.Unlock()
-						return
-					}
-					tries++
-					n := tries
-					mu.Unlock()
-					switch n {
-					case 1:
-						g.left() // learned nothing: another may try at once
-					case 2, 3:
-						g.shutFor(5 * time.Second)
-					default:
-						g.passed()
-					}
-				}
-			})
+		if least <= 0 || least > c.limit/20 || most > c.limit+time.Millisecond || most < c.limit*19/20 {
+			t.Errorf("after %d attempts: %v to %v, want all from 0 to %v", c.attempts, least, most, c.limit)
 		}
-		group.Wait()
-		if took := time.Since(began); tries != 4 || through != 10 || took != 15*time.Second {
-			t.Errorf("%d tries and %d let through after %v, want 4, 10 and 15 s", tries, through, took)
-		}
-	})
+	}
 }

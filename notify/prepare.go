@@ -24,7 +24,6 @@ func (n *Notifier) prepare(ctx context.Context) {
 		n.report(ctx, o)
 		switch o.Kind {
 		case Sent:
-			n.token.passed()
 			n.inspect(ctx, ref, channel)
 		case RefusedChannel, RefusedMessage, RefusedThread:
 			n.log.WarnContext(ctx, "a channel that the rules name can't be posted to; its events will be kept", "channel", ref,
@@ -37,6 +36,7 @@ func (n *Notifier) prepare(ctx context.Context) {
 			_ = n.tokenRefused(ctx, o)
 			return // what waits will find out when it works again
 		default:
+			w.leave(trying)
 			return // Slack is away: each channel is looked up when it has something to post
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +44,7 @@ func http2(h http.HandlerFunc) setting {
 			h(w, r)
 		}))
 		s.EnableHTTP2 = true
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
 		s.StartTLS()
 		t.Cleanup(s.Close)
 		transport(client).TLSClientConfig = &tls.Config{RootCAs: s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
@@ -180,32 +183,33 @@ func proxyRefuses(t *testing.T, ctx context.Context, client *http.Client) (strin
 	return "https://slack.test", ctx
 }
 
-// resetAfter is a server to which the connection breaks after so many bytes of the request were written.
-func resetAfter(n int) setting {
+// resetAfter is a server to which the connection breaks once so many bytes of the request were written.
+func resetAfter(server func(http.HandlerFunc) setting, n int64) setting {
 	return func(t *testing.T, ctx context.Context, client *http.Client) (string, context.Context) {
-		s := httptest.NewServer(whole(func(_ http.ResponseWriter, r *http.Request) {
-			if r.PostForm.Has("channel") {
+		url, _ := server(func(_ http.ResponseWriter, r *http.Request) {
+			if r.PostForm.Has("unfurl_media") { // the last field
 				t.Error("the request came whole")
 			}
-		}))
-		t.Cleanup(s.Close)
-		transport(client).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, network, address)
-			return &breaking{Conn: conn, left: n}, err
+		})(t, ctx, client)
+		var conn breaking
+		transport(client).DialContext = func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			conn.left.Store(1 << 20) // for hand shakes
+			conn.Conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return &conn, err
 		}
-		return s.URL, ctx
+		return url, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { conn.left.Store(n) }})
 	}
 }
 
 // breaking is a connection that can be written to only so much.
 type breaking struct {
 	net.Conn
-	left int
+	left atomic.Int64
 }
 
 func (c *breaking) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p[:min(len(p), c.left)])
-	c.left -= n
+	n, err := c.Conn.Write(p[:max(0, min(int64(len(p)), c.left.Load()))])
+	c.left.Add(-int64(n))
 	if err == nil && n < len(p) {
 		err = syscall.ECONNRESET
 	}

@@ -81,7 +81,6 @@ func (w *worker) resolved(ctx context.Context) (string, bool) {
 		w.report(ctx, o)
 		switch o.Kind {
 		case Sent:
-			w.token.passed()
 			w.healed(ctx)
 			return id, true
 		case Wait:
@@ -223,9 +222,6 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 		tick := w.pace.answered(w.channel)
 		w.metrics.posts.WithLabelValues(o.Kind.String()).Inc()
 		w.report(ctx, o)
-		if o.Answered && o.Kind != RefusedToken {
-			w.token.passed()
-		}
 
 		switch o.Kind {
 		case Sent:

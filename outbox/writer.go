@@ -55,6 +55,14 @@ func (w *writer) do(ctx context.Context, run func(*tx) error) error {
 	select {
 	case err := <-o.result:
 		return err
+	case <-w.done:
+		// It was asked for beside quit: it was drained, or nobody is left to write it.
+		select {
+		case err := <-o.result:
+			return err
+		default:
+			return ErrClosed
+		}
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the store: %w", context.Cause(ctx))
 	}
