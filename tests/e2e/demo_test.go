@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,35 +13,12 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"allo-slack/tests/browser"
 	"allo-slack/tests/process"
 )
 
-// browse opens Chromium. Without one the test is skipped, or failed where CI is set: there it has to be.
-func browse(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no chromium on the PATH, and CI is set")
-		}
-		t.Skip("no chromium on the PATH: the page is not tested")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true))
-	allocated, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocated)
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // shows waits until an element's text holds all the words.
-func shows(selector string, words ...string) chromedp.Action[chromedp.Void] {
+func shows(selector string, words ...string) browser.Step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		for _, w := range words {
 			expression := fmt.Sprintf(`new Promise((done, fail) => { let n = 0; const look = () => {
@@ -53,21 +29,6 @@ func shows(selector string, words ...string) chromedp.Action[chromedp.Void] {
 			}
 		}
 		return nil
-	})
-}
-
-// picture takes one into the folder that E2E_SHOTS names.
-func picture(name string) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		dir := os.Getenv("E2E_SHOTS")
-		if dir == "" {
-			return nil
-		}
-		png, err := chromedp.CaptureScreenshot()(ctx, target)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
 	})
 }
 
@@ -86,17 +47,17 @@ func TestTheDemo(t *testing.T) {
 	eventually(t, "the demo says where it is", func() bool { return address.MatchString(b.Log()) })
 	url := address.FindStringSubmatch(b.Log())[1]
 
-	ctx := browse(t)
-	open := func(w, h int64, channel string) chromedp.Action[chromedp.Void] {
+	ctx := browser.Open(t, 90*time.Second)
+	open := func(w, h int64, channel string) browser.Step {
 		return chromedp.Steps(chromedp.EmulateViewport(w, h), chromedp.Navigate("about:blank"), chromedp.Navigate(url+"/"+channel), chromedp.WaitVisible(`body[data-ready]`))
 	}
 	// The five samples, in the channels of rules.yaml.
 	if err := chromedp.Do(ctx,
-		open(1280, 900, "#support"), shows("#channels", "support", "texts", "contacts", "phone"), shows("#log", "Call from John Doe", "Order status inquiry", "Listen to recording"), picture("desktop"),
+		open(1280, 900, "#support"), shows("#channels", "support", "texts", "contacts", "phone"), shows("#log", "Call from John Doe", "Order status inquiry", "Listen to recording"), browser.Picture("E2E_SHOTS", "desktop"),
 		open(1280, 900, "#texts"), shows("#log", "I'd like to schedule an appointment", "1 reply"),
-		chromedp.Click(`.thread-bar`), shows("#panel", "Your appointment is confirmed"), picture("thread"),
+		chromedp.Click(`.thread-bar`), shows("#panel", "Your appointment is confirmed"), browser.Picture("E2E_SHOTS", "thread"),
 		open(1280, 900, "#contacts"), shows("#log", "New contact: John Doe", "Contact updated: John Smith"),
-		open(390, 844, "#support"), shows("#log", "Call from John Doe"), picture("phone"),
+		open(390, 844, "#support"), shows("#log", "Call from John Doe"), browser.Picture("E2E_SHOTS", "phone"),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +90,7 @@ func TestTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	save("rules:\n  - {name: all, match: {}, chanel: \"#everything\"}\n", false)
-	if err := chromedp.Do(ctx, shows("#notices", "rules.yaml:2:", `did you mean "channel"`), picture("refused")); err != nil {
+	if err := chromedp.Do(ctx, shows("#notices", "rules.yaml:2:", `did you mean "channel"`), browser.Picture("E2E_SHOTS", "refused")); err != nil {
 		t.Fatal(err)
 	}
 

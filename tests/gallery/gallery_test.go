@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"allo-slack/fakeslack"
+	"allo-slack/tests/browser"
 )
 
 // golden is one message of format's golden files.
@@ -60,13 +60,6 @@ func shelf(name string) string {
 }
 
 func TestEveryGoldenIsShown(t *testing.T) {
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no chromium on the PATH, and CI is set")
-		}
-		t.Skip("no chromium on the PATH: the gallery is not hung")
-	}
 	s := fakeslack.New(fakeslack.Options{NoPace: true})
 	api, stop, err := s.Listen()
 	if err != nil {
@@ -95,20 +88,10 @@ func TestEveryGoldenIsShown(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Cleanup(page.Close)
 
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true))
-	allocated, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, closeTab := chromedp.NewContext(allocated)
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	ctx, end := context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(end)
+	ctx := browser.Open(t, 3*time.Minute)
 	for kind, n := range count {
 		for width, height := range map[int64]int64{1280: 900, 390: 844} {
-			if err := chromedp.Do(ctx, hang(fmt.Sprintf("%s/#%s", server.URL, kind), n, width, height), picture(fmt.Sprintf("%s-%d", kind, width))); err != nil {
+			if err := chromedp.Do(ctx, hang(fmt.Sprintf("%s/#%s", server.URL, kind), n, width, height), browser.Picture("GALLERY_SHOTS", fmt.Sprintf("%s-%d", kind, width))); err != nil {
 				t.Errorf("#%s at a width of %d: %v", kind, width, err)
 			}
 		}
@@ -117,9 +100,9 @@ func TestEveryGoldenIsShown(t *testing.T) {
 
 // hang opens a channel and fails unless all its messages are there, none is wider than the page, and none shows what only
 // a program should see.
-func hang(url string, n int, width, height int64) chromedp.Action[chromedp.Void] {
+func hang(url string, n int, width, height int64) browser.Step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		for _, step := range []chromedp.Action[chromedp.Void]{chromedp.EmulateViewport(width, height), chromedp.Navigate("about:blank"), chromedp.Navigate(url), chromedp.WaitVisible(`body[data-ready] .msg`)} {
+		for _, step := range []browser.Step{chromedp.EmulateViewport(width, height), chromedp.Navigate("about:blank"), chromedp.Navigate(url), chromedp.WaitVisible(`body[data-ready] .msg`)} {
 			if _, err := step(ctx, target); err != nil {
 				return err
 			}
@@ -148,20 +131,5 @@ func hang(url string, n int, width, height int64) chromedp.Action[chromedp.Void]
 			return fmt.Errorf("a message shows %q", seen.Raw)
 		}
 		return nil
-	})
-}
-
-// picture takes one into the folder that GALLERY_SHOTS names.
-func picture(name string) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		dir := os.Getenv("GALLERY_SHOTS")
-		if dir == "" {
-			return nil
-		}
-		png, err := chromedp.CaptureScreenshot()(ctx, target)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
 	})
 }
