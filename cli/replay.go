@@ -54,6 +54,10 @@ func (p *program) replay(ctx context.Context, ids []string, all bool, from, to s
 	if done.Already > 0 {
 		fmt.Fprintf(p.errs, "%s left alone: the channel has the event already, or it waits there\n", count(done.Already, "delivery", "deliveries"))
 	}
+	if done.InDoubt > 0 {
+		fmt.Fprintf(p.errs, "%s left alone: Slack may have it already, in one message with others; wait for the bot to look, or choose all of -from\n",
+			count(done.InDoubt, "delivery", "deliveries"))
+	}
 	fmt.Fprintf(p.out, "%s to be sent\n", count(done.Sent, "delivery", "deliveries"))
 	if len(wrong) > 0 {
 		return wrong

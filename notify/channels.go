@@ -27,6 +27,8 @@ type directory struct {
 	names  map[string]string // by id, for people
 	listed []Channel         // what Slack told last, for what is asked for soon after
 	at     time.Time
+	hidden string    // the scope without which some channels can't be seen; "" if all can
+	hidAt  time.Time // when Slack said so
 }
 
 // listTTL is how long one listing of channels serves what is asked for: at the start all names are resolved by
@@ -78,9 +80,9 @@ func (d *directory) name(channel string) string {
 	return channel
 }
 
-// moved asks Slack again for the names that a channel is known by, after it was refused there: a channel that was
-// archived or deleted may have a successor of the same name. What waits moves to it; "" if there is none.
-func (d *directory) moved(ctx context.Context, id string) (string, error) {
+// successor asks Slack again for the names that a channel is known by, after it was refused there: a channel that was
+// archived or deleted may have a successor of the same name. What waits goes to it; "" if there is none.
+func (d *directory) successor(ctx context.Context, id string) string {
 	d.mu.Lock()
 	var names []string
 	for ref, known := range d.ids {
@@ -89,17 +91,17 @@ func (d *directory) moved(ctx context.Context, id string) (string, error) {
 		}
 	}
 	d.mu.Unlock()
+	slices.Sort(names)
 	for _, name := range names {
 		c, o := d.find(ctx, name)
 		if o.Kind != Sent || c.ID == id || c.Archived {
 			continue
 		}
-		if _, o := d.resolve(ctx, name); o.Kind != Sent {
-			continue
+		if _, o := d.resolve(ctx, name); o.Kind == Sent {
+			return c.ID
 		}
-		return c.ID, d.store.Move(ctx, id, c.ID)
 	}
-	return "", nil
+	return ""
 }
 
 // rejoin makes the bot a member of a public channel that it was one of; it reports whether it is.
@@ -133,8 +135,7 @@ func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcom
 	}
 	if !channel.Member && !channel.Private && !channel.Archived {
 		if o := d.slack.join(ctx, channel.ID); o.Kind != Sent {
-			refused := o.Kind == RefusedChannel || o.Kind == RefusedMessage || o.Code == "missing_scope"
-			if !refused {
+			if o.Kind != RefusedChannel && o.Kind != RefusedMessage {
 				return "", o // it will be tried again: without being in it a lost message can't be looked for
 			}
 			d.log.WarnContext(ctx, "channel not joined, so a message that may have been posted can't be looked for",
@@ -143,7 +144,7 @@ func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcom
 	}
 	known := outbox.Channel{Ref: ref, ID: channel.ID, Name: channel.Name}
 	if err := d.store.Resolve(ctx, known); err != nil {
-		return "", Outcome{Kind: Later, Code: "store", Detail: err.Error(), Err: err, Answered: true}
+		return "", storeFailed(err)
 	}
 	d.learn(known)
 	return channel.ID, o
@@ -174,8 +175,20 @@ func (d *directory) find(ctx context.Context, ref string) (Channel, Outcome) {
 	if archived != nil {
 		return *archived, o // posting to it will say so
 	}
-	return Channel{}, Outcome{Kind: RefusedChannel, Code: "channel_not_found", Answered: true,
-		Detail: "no public channel has this name, and no private one that the bot is in"}
+	return Channel{}, Outcome{Kind: RefusedChannel, Code: "channel_not_found", Answered: true, Detail: d.notFound()}
+}
+
+// notFound says where a name was looked for.
+func (d *directory) notFound() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch d.hidden {
+	case "groups:read":
+		return "no public channel has this name, and private ones can't be seen without the scope groups:read: reinstall the app with slack-app.yaml"
+	case "channels:read":
+		return "no private channel that the bot is in has this name, and public ones can't be seen without the scope channels:read: reinstall the app with slack-app.yaml"
+	}
+	return "no public channel has this name, and no private one that the bot is in"
 }
 
 // list lists all channels; those who ask at one time share the answer. What Slack told a moment ago serves if it has
@@ -192,7 +205,7 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 		o   Outcome
 	}
 	v, _, _ := d.asked.Do("list", func() (any, error) {
-		all, o := d.slack.channels(ctx)
+		all, o := d.visible(ctx)
 		if o.Kind == Sent {
 			d.mu.Lock()
 			d.listed, d.at = all, time.Now()
@@ -202,4 +215,49 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 	})
 	a := v.(answer)
 	return a.all, a.o
+}
+
+// hiddenTTL is how long it is believed that the token lacks a scope: reinstalling the app adds it to the same token.
+const hiddenTTL = 10 * time.Minute
+
+// visible lists the channels that the token has the scopes to see. A missing scope is the trouble of those that can't be
+// seen, not of the others.
+func (d *directory) visible(ctx context.Context) ([]Channel, Outcome) {
+	d.mu.Lock()
+	hidden := d.hidden
+	if time.Since(d.hidAt) > hiddenTTL {
+		hidden = ""
+	}
+	d.mu.Unlock()
+	if hidden == "" {
+		all, o := d.slack.channels(ctx, "public_channel", "private_channel")
+		if o.Code != "missing_scope" {
+			if o.Kind == Sent {
+				d.hide("")
+			}
+			return all, o
+		}
+		hidden = "groups:read"
+		if o.needs("channels:read") {
+			hidden = "channels:read"
+		}
+		d.hide(hidden)
+	}
+	if hidden == "channels:read" {
+		return d.slack.channels(ctx, "private_channel")
+	}
+	return d.slack.channels(ctx, "public_channel")
+}
+
+// hide notes without which scope some channels can't be seen.
+func (d *directory) hide(scope string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hidden, d.hidAt = scope, time.Now()
+}
+
+// hello asks Slack for an answer; those who ask at the same time share it.
+func (d *directory) hello(ctx context.Context) Outcome {
+	v, _, _ := d.asked.Do("hello", func() (any, error) { return d.slack.hello(ctx), nil })
+	return v.(Outcome)
 }

@@ -49,7 +49,7 @@ func Examine(ctx context.Context, token, slackURL string, http *http.Client, cha
 	if !c.examineToken(ctx, tell) {
 		return
 	}
-	all, o := c.channels(ctx)
+	all, o := c.channels(ctx, "public_channel", "private_channel")
 	if o.Kind != Sent {
 		tell(Finding{Broken, "channels can't be listed: " + o.Reason(), "reinstall the app with slack-app.yaml"})
 		return
@@ -114,7 +114,7 @@ func (c *client) examineToken(ctx context.Context, tell func(Finding)) bool {
 
 func (c *client) examineHistory(ctx context.Context, channel Channel, ref string, tell func(Finding)) {
 	now := time.Now()
-	if _, o := c.marks(ctx, channel.ID, "", now.Add(-time.Minute), now); o.Kind != Sent {
+	if _, o := c.find(ctx, channel.ID, "", "", now.Add(-time.Minute), now); o.Kind != Sent {
 		tell(Finding{Broken, "the history of " + ref + " can't be read: " + o.Reason() + "; after a lost answer a message may be posted twice",
 			"reinstall the app with slack-app.yaml"})
 		return

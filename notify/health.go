@@ -25,10 +25,18 @@ type health struct {
 
 // report tells health of each call's outcome.
 func (n *Notifier) report(ctx context.Context, o Outcome) {
+	if o.Local {
+		n.token.left()
+		n.health.gate.left()
+		return
+	}
 	n.health.mu.Lock()
-	if o.Answered {
+	switch {
+	case o.Answered:
 		n.health.lost = 0
-	} else {
+	case o.Strange:
+		// It takes an answer of Slack's to end an outage, and none at all to begin one.
+	default:
 		n.health.lost++
 	}
 	away := n.health.lost >= awayAfter
@@ -73,7 +81,7 @@ func (n *Notifier) wait(ctx context.Context, o Outcome) error {
 
 // retry waits before another try, the longer the more there were.
 func (n *Notifier) retry(ctx context.Context, o Outcome, attempts int) error {
-	if o.Answered {
+	if o.Answered || o.Strange || o.Local {
 		return sleep(ctx, backoff(attempts))
 	}
 	return n.health.gate.sleep(ctx, backoff(attempts))

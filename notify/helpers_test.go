@@ -155,7 +155,7 @@ func (r *rig) open() {
 	r.wire = &direct{api: r.api}
 	r.wires = append(r.wires, r.wire)
 	client := HTTPClient()
-	client.Transport = watcher{r.wire}
+	client.Transport = newWatcher(r.wire)
 	if r.bot, err = New(r.t.Context(), Config{
 		Store: store, Rules: parseRules(r.t, r.rules), Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent,
 		Metrics: NewMetrics(r.metrics), Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -36,8 +36,10 @@ type Outcome struct {
 	Thread     string        // of a message that was sent as a reply: the ts of what it replies to
 	RetryAfter time.Duration // with Wait
 	Warn       bool          // a person should hear of it although it is tried again
-	Bounded    bool          // with Later: not known to this program, so not tried for ever
+	Bounded    bool          // with Later and Unsure: not tried for ever
 	Answered   bool          // it was Slack that answered: it isn't away
+	Strange    bool          // something answered, but not as Slack does: that says nothing of Slack as a whole
+	Local      bool          // nothing was asked of Slack, as our own store failed
 	Code       string        // Slack's error, or a word for what broke
 	Detail     string        // what Slack adds: which block is invalid, which scope is missing
 	Err        error
@@ -149,8 +151,18 @@ var kinds = map[string]Kind{
 // warned are the errors that heal, if at all, by a person's hand, but may heal.
 var warned = map[string]bool{"message_limit_exceeded": true, "accesslimited": true, "org_login_required": true}
 
+// needs reports whether Slack said that a scope is missing.
+func (o Outcome) needs(scope string) bool {
+	var refused slack.SlackErrorResponse
+	return errors.As(o.Err, &refused) && refused.Needed == scope
+}
+
+// tooLong is the Code of an answer that is longer than maxAnswer.
+const tooLong = "an answer that is too long"
+
 // decide says what an answer means. It is the only place that does. ts and err are what slack-go returned; w is
-// what happened on the wire, which tells what err hides: whether the request was written.
+// what happened on the wire, which tells what they hide: whether the request was written, and whether the answer says
+// ok, as slack-go takes {} for a success.
 func decide(ts string, err error, w *wire) Outcome {
 	var refused slack.SlackErrorResponse
 	switch {
@@ -158,23 +170,35 @@ func decide(ts string, err error, w *wire) Outcome {
 		return limited(err, w)
 	case errors.As(err, &refused) && refused.Err != "":
 		return answered(refused)
-	case err == nil && ts != "":
+	case err == nil && w.ok && ts != "":
 		return Outcome{Kind: Sent, TS: ts, Answered: true}
-	case err == nil:
-		return Outcome{Kind: Unsure, Code: "an answer without ts", Err: errors.New("slack answered without ts")}
+	case w.status == http.StatusOK && w.cut:
+		return Outcome{Kind: Unsure, Code: "an answer that broke off", Err: err}
+	case w.status == http.StatusOK && w.long:
+		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: tooLong, Err: err}
+	case w.status == http.StatusOK:
+		if err == nil {
+			err = errors.New("the answer lacks ok, or the ts")
+		}
+		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "an answer that can't be read", Err: err}
 	case w.status >= 500:
 		return Outcome{Kind: Unsure, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.status >= 400:
 		// Slack itself answers with 200: this is a proxy's, or SLACK_API_URL is wrong.
-		return Outcome{Kind: Later, Warn: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
+		return Outcome{Kind: Later, Warn: true, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.status >= 300:
 		return Outcome{Kind: Unsure, Warn: true, Code: "HTTP " + strconv.Itoa(w.status) + ": a redirect, which is not followed", Err: err}
 	case w.status != 0:
-		return Outcome{Kind: Unsure, Code: "an answer that can't be read", Err: err}
+		return Outcome{Kind: Unsure, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.written.Load():
 		return Outcome{Kind: Unsure, Code: "no answer", Err: err}
 	}
 	return Outcome{Kind: Later, Code: "no connection", Err: err}
+}
+
+// storeFailed is the outcome of a call that wasn't made.
+func storeFailed(err error) Outcome {
+	return Outcome{Kind: Later, Local: true, Code: "store", Detail: err.Error(), Err: err}
 }
 
 // limited reads a 429. Without a Retry-After it is the free plan's message_limit_exceeded.

@@ -16,6 +16,7 @@ type verdict struct {
 	kind     Kind
 	answered bool // by Slack: it isn't away
 	bounded  bool // not for ever
+	strange  bool // something answered, but not as Slack does
 	wait     time.Duration
 }
 
@@ -59,6 +60,8 @@ func TestOutcomes(t *testing.T) {
 		}
 	}
 	unsure, later := verdict{kind: Unsure}, verdict{kind: Later}
+	// An answer that isn't Slack's says nothing of Slack as a whole, and is not believed for ever.
+	unreadable, between := verdict{kind: Unsure, bounded: true, strange: true}, verdict{kind: Later, bounded: true, strange: true}
 	wait := func(d time.Duration) verdict { return verdict{kind: Wait, answered: true, wait: d} }
 	rows = append(rows, []row{
 		{"sent", says(`{"ok":true,"channel":"C1","ts":"1.000001","message":{"ts":"1.000001"}}`), verdict{kind: Sent, answered: true}},
@@ -88,14 +91,17 @@ func TestOutcomes(t *testing.T) {
 		// Answers that don't say what became of it.
 		{"cut within the answer", handled(half(http.StatusOK, `{"ok":true,"channel":"C1","ts":"1.000001"}`)), unsure},
 		{"cut within an error's answer", handled(half(http.StatusOK, `{"ok":false,"error":"invalid_blocks"}`)), unsure},
-		{"nothing", says(``), unsure},
-		{"a page", says(`<!DOCTYPE html><html><body>Slack</body></html>`), unsure},
-		{"{}", says(`{}`), unsure},
-		{"null", says(`null`), unsure},
-		{"ok without ts", says(`{"ok":true,"channel":"C1"}`), unsure},
-		{"ok, and a message that can't be decoded", says(`{"ok":true,"channel":"C1","ts":"1.000001","message":{"blocks":{"type":7}}}`), unsure},
-		{"neither ok nor an error", says(`{"ok":false}`), unsure},
-		{"an empty error", says(`{"ok":false,"error":""}`), unsure},
+		{"nothing", says(``), unreadable},
+		{"a page", says(`<!DOCTYPE html><html><body>Slack</body></html>`), unreadable},
+		{"{}", says(`{}`), unreadable},
+		{"null", says(`null`), unreadable},
+		{"ok without ts", says(`{"ok":true,"channel":"C1"}`), unreadable},
+		{"ok, and a message that can't be decoded", says(`{"ok":true,"channel":"C1","ts":"1.000001","message":{"blocks":{"type":7}}}`), unreadable},
+		{"neither ok nor an error", says(`{"ok":false}`), unreadable},
+		{"an empty error", says(`{"ok":false,"error":""}`), unreadable},
+		{"a list", says(`[]`), unreadable},
+		{"a ts and no ok", says(`{"channel":"C1","ts":"1.000001"}`), unreadable},
+		{"an answer without an end", handled(endless), unreadable},
 
 		{"429, 3 s", limit("3"), wait(3 * time.Second)},
 		{"429, spaces around", limit(" 3 "), wait(3 * time.Second)},
@@ -114,10 +120,11 @@ func TestOutcomes(t *testing.T) {
 		{"503", status(503), unsure},
 		{"504", status(504), unsure},
 		{"503 in Slack's words", handled(reply(503, `{"ok":false,"error":"service_unavailable"}`)), unsure},
-		{"403 of a proxy", status(403), later},
-		{"404", status(404), later},
-		{"407 of a proxy", status(407), later},
-		{"413 of a proxy", status(413), later},
+		{"400", status(400), between},
+		{"403 of a proxy", status(403), between},
+		{"404", status(404), between},
+		{"407 of a proxy", status(407), between},
+		{"413 of a proxy", status(413), between},
 		{"204", status(204), unsure},
 	}...)
 	for _, r := range rows {
@@ -126,7 +133,7 @@ func TestOutcomes(t *testing.T) {
 			client, url, ctx := HTTPClient(), "", t.Context()
 			url, ctx = r.at(t, ctx, client)
 			o := newClient(testToken, url, client).post(ctx, place{channel: "C1"}, "the-id", format.Message{Text: usual})
-			got := verdict{o.Kind, o.Answered, o.Bounded, o.RetryAfter}
+			got := verdict{o.Kind, o.Answered, o.Bounded, o.Strange, o.RetryAfter}
 			if got != r.want {
 				t.Errorf("got %s %+v (%s, %v), want %s %+v", got.kind, got, o.Reason(), o.Err, r.want.kind, r.want)
 			}
@@ -137,6 +144,17 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("the error holds the token: %v", o.Err)
 			}
 		})
+	}
+}
+
+// endless answers with spaces until nobody reads them any more, or a gigabyte was sent.
+func endless(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	spaces := []byte(strings.Repeat(" ", 1<<16))
+	for range 1 << 14 {
+		if _, err := w.Write(spaces); err != nil {
+			return
+		}
 	}
 }
 

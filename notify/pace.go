@@ -167,8 +167,9 @@ func (p *pacer) take(channel string) (outbox.Tick, time.Duration) {
 	return outbox.Tick{At: now, Tokens: p.bucket.tokens}, 0
 }
 
-// answered notes that Slack has answered, from which on the distance counts.
-func (p *pacer) answered(channel string) outbox.Tick {
+// touch has the distance to a channel's next message count from now on: Slack has answered, or is asked only now though
+// the turn was there before.
+func (p *pacer) touch(channel string) outbox.Tick {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()

@@ -35,7 +35,7 @@ func TestPaceOfAChannel(t *testing.T) {
 		}
 		for _, took := range []time.Duration{0, 300 * time.Millisecond, 3 * time.Second, 25 * time.Second} {
 			pass(took)
-			p.answered("C1")
+			p.touch("C1")
 			if got := mustWait(t, p, "C1"); got != 1050*time.Millisecond {
 				t.Errorf("after an answer that took %v the next waited %v, want 1.05 s", took, got)
 			}
@@ -94,7 +94,7 @@ func TestPaceOfAChannelAndOfTheWorkspace(t *testing.T) {
 					all = append(all, time.Now())
 					mu.Unlock()
 					<-time.After(100 * time.Millisecond) // Slack's own time
-					p.answered(channel)
+					p.touch(channel)
 					mu.Lock()
 					last[channel] = time.Now()
 					mu.Unlock()
@@ -246,7 +246,7 @@ func TestEachReadyChannelHasItsTurn(t *testing.T) {
 						return
 					}
 					sent[i]++
-					p.answered(fmt.Sprint("C", i))
+					p.touch(fmt.Sprint("C", i))
 				}
 			})
 		}

@@ -109,25 +109,33 @@ func (p *people) mention(e *allo.Event, mentions []string) string {
 	return strings.Join(all, " ")
 }
 
-// meet asks Slack for everybody that the deliveries' rules mention and that isn't known yet.
-func (w *worker) meet(ctx context.Context, deliveries []outbox.Delivery) error {
+// meet asks Slack for everybody that the deliveries' rules mention and that isn't known yet; asked is false if there was
+// nobody to ask for.
+func (w *worker) meet(ctx context.Context, deliveries []outbox.Delivery) (asked bool, err error) {
 	for i := range deliveries {
 		d := &deliveries[i]
 		var o rules.Options
 		if err := json.Unmarshal([]byte(d.Options), &o); err != nil || len(o.Mention) == 0 || d.Part > 0 {
 			continue
 		}
-		e := w.event(ctx, d.Event, d.Topic, d.Body)
-		for _, email := range emails(&e, o.Mention) {
+		var mentioned []string
+		if guard(func() {
+			e := w.event(ctx, d.Event, d.Topic, d.Body)
+			mentioned = emails(&e, o.Mention)
+		}) != nil {
+			continue // sending it will say so
+		}
+		for _, email := range mentioned {
 			if _, ok := w.people.known(email); ok {
 				continue
 			}
+			asked = true
 			if err := w.lookUp(ctx, email); err != nil {
-				return err
+				return asked, err
 			}
 		}
 	}
-	return nil
+	return asked, nil
 }
 
 // lookUp asks Slack for a user by email. The error is ctx's.

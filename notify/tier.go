@@ -22,6 +22,7 @@ const (
 	reading   tier = "conversations.history" // and conversations.replies
 	updating  tier = "chat.update"
 	lookingUp tier = "users.lookupByEmail"
+	greeting  tier = "auth.test"
 )
 
 // most is how many calls are made in a minute: a little less than Slack takes, whose clock and minute aren't ours.
@@ -42,16 +43,16 @@ type tiers struct {
 	store *outbox.Store // nil remembers nothing
 
 	mu    sync.Mutex
-	calls map[tier][]int64 // milliseconds since 1970, in order
+	calls map[tier][]time.Time // in order; by the monotonic clock, so that setting ours changes nothing
 }
 
-func newTiers() *tiers { return &tiers{calls: map[tier][]int64{}} }
+func newTiers() *tiers { return &tiers{calls: map[tier][]time.Time{}} }
 
 // goOn continues where the process before this one ended, and remembers from now on.
 func (t *tiers) goOn(ctx context.Context, store *outbox.Store) error {
 	t.store = store
 	now := time.Now()
-	for _, one := range []tier{listing, asking, joining, reading, updating, lookingUp} {
+	for _, one := range []tier{listing, asking, joining, reading, updating, lookingUp, greeting} {
 		known, err := store.Fact(ctx, one.fact())
 		if err != nil {
 			return err
@@ -61,7 +62,8 @@ func (t *tiers) goOn(ctx context.Context, store *outbox.Store) error {
 			continue // none yet
 		}
 		for _, at := range calls {
-			t.calls[one] = append(t.calls[one], min(at, now.UnixMilli())) // a clock that was set back must not stop it
+			age := max(now.Sub(time.UnixMilli(at)), 0) // a clock that was set back must not stop it
+			t.calls[one] = append(t.calls[one], now.Add(-age))
 		}
 	}
 	return nil
@@ -93,19 +95,24 @@ func (t *tiers) wait(ctx context.Context, one tier) error {
 	}
 }
 
-// take notes a call, or says how long to wait before asking again.
+// take notes a call and returns when all of the last minute were made, in milliseconds since 1970, or says how long to
+// wait before asking again.
 func (t *tiers) take(one tier) ([]int64, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	calls := t.calls[one]
-	for len(calls) > 0 && now.Sub(time.UnixMilli(calls[0])) >= minute {
+	for len(calls) > 0 && now.Sub(calls[0]) >= minute {
 		calls = calls[1:]
 	}
 	t.calls[one] = calls
 	if len(calls) >= one.most() {
-		return nil, time.UnixMilli(calls[0]).Add(minute).Sub(now)
+		return nil, calls[0].Add(minute).Sub(now)
 	}
-	t.calls[one] = append(calls, now.UnixMilli())
-	return append([]int64(nil), t.calls[one]...), 0
+	t.calls[one] = append(calls, now)
+	noted := make([]int64, len(t.calls[one]))
+	for i, at := range t.calls[one] {
+		noted[i] = at.UnixMilli()
+	}
+	return noted, 0
 }

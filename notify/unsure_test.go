@@ -218,7 +218,7 @@ func TestALongHistory(t *testing.T) {
 		r.slack.Fault(fakeslack.Fault{Method: "conversations.history", Kind: fakeslack.Slow, Delay: 20 * time.Second})
 		r.calls("", 1, 1)
 		pass(time.Second)
-		others := newClient(testToken, "http://slack.test/api/", &http.Client{Transport: watcher{r.wire}})
+		others := newClient(testToken, "http://slack.test/api/", &http.Client{Transport: newWatcher(r.wire)})
 		for i := range 2100 {
 			if o := others.post(t.Context(), place{channel: r.id("support")}, fmt.Sprint("other ", i), format.Message{Text: "hello"}); o.Kind != Sent {
 				t.Fatal(o.Err)

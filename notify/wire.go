@@ -1,10 +1,13 @@
 package notify
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,6 +17,10 @@ type wire struct {
 	written    atomic.Bool // all of it was handed to the connection
 	status     int         // 0: no answer
 	retryAfter string
+	date       string // what the other side's clock said
+	cut        bool   // the connection broke within the answer
+	long       bool   // the answer was longer than maxAnswer
+	ok         bool   // the answer is Slack's and says ok
 }
 
 type wireKey struct{}
@@ -24,35 +31,93 @@ func watch(ctx context.Context) (context.Context, *wire) {
 	return context.WithValue(ctx, wireKey{}, w), w
 }
 
-// watcher is the transport of the client for Slack: it notes what happens on the wire, and bounds answers.
-type watcher struct{ next http.RoundTripper }
+const (
+	// maxAnswer bounds an answer. A page of history with 999 messages may be longer: then shorter pages are asked for.
+	maxAnswer = 8 << 20
+	// smallAnswer is as long as nearly all answers are at most. Of longer ones few are read at a time, so that answers
+	// without an end in many channels don't fill the memory.
+	smallAnswer = 256 << 10
+	largeAtOnce = 2
+)
+
+// watcher is the transport of the client for Slack. It notes what happens on the wire, and reads answers to their end:
+// slack-go takes an answer of {} for a success.
+type watcher struct {
+	next  http.RoundTripper
+	large chan struct{} // held by who reads a long answer
+}
+
+func newWatcher(next http.RoundTripper) watcher {
+	return watcher{next, make(chan struct{}, largeAtOnce)}
+}
 
 func (t watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	w, watched := req.Context().Value(wireKey{}).(*wire)
-	if watched {
-		trace := &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
-			// After an error the server can't have had all of it.
-			w.written.Store(info.Err == nil)
-		}}
-		req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+	if !watched {
+		return t.next.RoundTrip(req)
 	}
-	resp, err := t.next.RoundTrip(req)
+	trace := &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
+		// After an error the server can't have had all of it.
+		w.written.Store(info.Err == nil)
+	}}
+	resp, err := t.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err != nil {
 		return nil, err
 	}
-	if watched {
-		w.status, w.retryAfter = resp.StatusCode, resp.Header.Get("Retry-After")
+	w.status, w.retryAfter, w.date = resp.StatusCode, resp.Header.Get("Retry-After"), resp.Header.Get("Date")
+	answer, done, err := t.read(req.Context(), resp.Body)
+	_ = resp.Body.Close() // all that is wanted of it was read
+	switch {
+	case err != nil:
+		w.cut = true
+	case len(answer) > maxAnswer:
+		w.long, answer = true, nil
+	default:
+		var said struct {
+			OK bool `json:"ok"`
+		}
+		w.ok = json.Unmarshal(answer, &said) == nil && said.OK
 	}
-	resp.Body = bounded{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	resp.Body = &body{Reader: io.MultiReader(bytes.NewReader(answer), ending{err}), done: done}
 	return resp, nil
 }
 
-// maxAnswer bounds how much of an answer is read. A page of 999 messages of history is the largest.
-const maxAnswer = 32 << 20
+// read reads an answer of at most maxAnswer and one byte. done is to be called once it isn't needed any more.
+func (t watcher) read(ctx context.Context, from io.Reader) (answer []byte, done func(), err error) {
+	done = func() {}
+	answer, err = io.ReadAll(io.LimitReader(from, smallAnswer))
+	if err != nil || len(answer) < smallAnswer {
+		return answer, done, err
+	}
+	select {
+	case t.large <- struct{}{}:
+	case <-ctx.Done():
+		return answer, done, context.Cause(ctx)
+	}
+	rest, err := io.ReadAll(io.LimitReader(from, maxAnswer+1-smallAnswer))
+	return append(answer, rest...), func() { <-t.large }, err
+}
 
-type bounded struct {
+// body is an answer that was read.
+type body struct {
 	io.Reader
-	io.Closer
+	once sync.Once
+	done func()
+}
+
+func (b *body) Close() error {
+	b.once.Do(b.done)
+	return nil
+}
+
+// ending ends an answer with the error that broke it, if one did.
+type ending struct{ err error }
+
+func (e ending) Read([]byte) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	return 0, io.EOF
 }
 
 // HTTPClient is the client that Slack is called with: it follows no redirect (one could carry the token elsewhere)
@@ -62,7 +127,7 @@ func HTTPClient() *http.Client {
 	transport.MaxIdleConnsPerHost = 32
 	transport.ResponseHeaderTimeout = 25 * time.Second
 	return &http.Client{
-		Transport:     watcher{transport},
+		Transport:     newWatcher(transport),
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -2,7 +2,11 @@ package notify
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -21,8 +25,15 @@ const (
 	// grace is how long a send that is in flight when the process is told to stop is given to be answered.
 	grace = 8 * time.Second
 	// unknownMost is how often a message is tried that Slack refuses with an error this program doesn't know. With
-	// the backoff that is about half an hour.
+	// the backoff that is about half an hour. strangeMost is the same for one that something else refuses, or whose
+	// answers can't be read, while Slack answers others: about three minutes.
 	unknownMost = 40
+	strangeMost = 12
+	// splitAfter is how often a digest is tried that draws such answers, before its events go alone: it may be for one
+	// of them.
+	splitAfter = 3
+	// resolveTries is how often a channel is looked up with such answers before its trouble is told.
+	resolveTries = 5
 )
 
 // worker works off one channel, alone.
@@ -59,11 +70,12 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// resolved returns the id of the worker's channel, asking Slack for as long as it takes. It is false when ctx
-// ended, or nothing waits under this name any more.
+// resolved returns the id of the worker's channel, asking Slack for as long as it takes. After it Slack's clock is known.
+// It is false when ctx ended, or nothing waits under this name any more.
 func (w *worker) resolved(ctx context.Context) (string, bool) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
-		if id, ok := w.directory.known(w.channel); ok {
+		id, known := w.directory.known(w.channel)
+		if _, set := w.slack.clock.now(); known && set {
 			return id, true
 		}
 		if waits, err := w.store.Waits(ctx, w.channel); err == nil && !waits {
@@ -73,15 +85,25 @@ func (w *worker) resolved(ctx context.Context) (string, bool) {
 		if err != nil {
 			return "", false
 		}
-		id, o := w.directory.resolve(ctx, w.channel)
+		var o Outcome
+		if known {
+			o = w.directory.hello(ctx)
+		} else {
+			id, o = w.directory.resolve(ctx, w.channel)
+		}
 		if ctx.Err() != nil {
 			w.leave(trying)
 			return "", false
 		}
 		w.report(ctx, o)
+		if o.Bounded && attempt >= resolveTries {
+			o.Kind = RefusedChannel
+		}
 		switch o.Kind {
 		case Sent:
-			w.healed(ctx)
+			if !known {
+				w.healed(ctx)
+			}
 			return id, true
 		case Wait:
 			err = w.wait(ctx, o)
@@ -157,21 +179,42 @@ func (w *worker) next(ctx context.Context) (more bool, err error) {
 
 // begin commits the next post: the oldest delivery, or as many as a digest holds.
 func (w *worker) begin(ctx context.Context, tick outbox.Tick) (*outbox.Post, error) {
-	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	waiting, err := w.acquainted(ctx)
 	if err != nil || len(waiting) == 0 {
-		return nil, err
-	}
-	if err := w.meet(ctx, waiting); err != nil {
 		return nil, err
 	}
 	form, n := outbox.Message, 1
 	if together := together(waiting); len(together) > digestAbove {
-		_, n = format.Digest(w.items(ctx, together))
+		if err := guard(func() { _, n = format.Digest(w.items(ctx, together)) }); err != nil {
+			w.log.ErrorContext(ctx, "a digest can't be made, so its first event goes alone", "channel", w.directory.name(w.channel), "err", err)
+			n = 1
+		}
 		if n > 1 {
 			form = outbox.Digest
 		}
 	}
-	return w.store.Begin(ctx, w.channel, form, waiting[:n], tick)
+	return w.store.Begin(ctx, w.channel, form, waiting[:n], w.onTime(tick))
+}
+
+// acquainted returns what waits, once Slack was asked for everybody whom it mentions. While that is asked more may come,
+// and what waits may be told more of.
+func (w *worker) acquainted(ctx context.Context) ([]outbox.Delivery, error) {
+	for {
+		waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+		if err != nil || len(waiting) == 0 {
+			return nil, err
+		}
+		asked, err := w.meet(ctx, waiting)
+		if err != nil || !asked {
+			return waiting, err
+		}
+	}
+}
+
+// onTime adds to a tick what Slack's clock says.
+func (w *worker) onTime(tick outbox.Tick) outbox.Tick {
+	tick.Slack, _ = w.slack.clock.now()
+	return tick
 }
 
 // together returns the deliveries that may stand in one digest.
@@ -189,29 +232,19 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 	form := p.Form
 	for {
 		if !fresh {
-			if p.Doubt {
-				ended := w.ended
-				if ended.IsZero() {
-					ended = w.started // an attempt of the process before this one ended with it
-				}
-				ts, err := w.look(ctx, p, ended)
-				if err != nil {
-					return err
-				}
-				if ts != "" {
-					return w.sent(ctx, p, ts, p.Thread)
-				}
-			}
-			trying, err := w.enter(ctx)
-			if err != nil {
+			now, err := w.turn(ctx, p)
+			switch {
+			case err != nil:
 				return err
+			case now.ts != "":
+				return w.sent(ctx, p, now.ts, p.Thread)
 			}
-			tick, err := w.pace.wait(ctx, w.channel)
-			if err == nil {
-				err = w.store.Attempt(ctx, p, form, tick)
-			}
-			if err != nil {
-				w.leave(trying)
+			if err := w.store.Attempt(ctx, p, form, w.onTime(now.tick)); err != nil {
+				w.leave(now.trying)
+				w.pace.giveBack()
+				if errors.Is(err, outbox.ErrGone) {
+					return nil // it was sent elsewhere by hand
+				}
 				return err
 			}
 		}
@@ -219,7 +252,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 
 		o := w.send(ctx, p)
 		w.ended = time.Now()
-		tick := w.pace.answered(w.channel)
+		tick := w.pace.touch(w.channel)
 		w.metrics.posts.WithLabelValues(o.Kind.String()).Inc()
 		w.report(ctx, o)
 
@@ -227,6 +260,9 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 		case Sent:
 			return w.sent(ctx, p, o.TS, o.Thread)
 		case Unsure:
+			if err := w.store.InDoubt(context.WithoutCancel(ctx), p, o.Reason()); err != nil {
+				w.log.WarnContext(ctx, "why a message is in doubt could not be stored", "channel", w.directory.name(w.channel), "err", err)
+			}
 			w.changed(ctx, "no clear answer, so the history is looked at before it is sent again", o, p.Attempts)
 			if p.Attempts > 1 {
 				// What keeps failing is tried less and less often; while Slack is away the gate sees to that.
@@ -234,18 +270,30 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 					return err
 				}
 			}
+			if w.spent(ctx, p, o) {
+				now, err := w.turn(ctx, p)
+				switch {
+				case err != nil:
+					return err
+				case now.ts != "":
+					return w.sent(ctx, p, now.ts, p.Thread)
+				}
+				w.leave(now.trying)
+				w.pace.giveBack()
+				return w.giveUp(ctx, p, o, now.tick)
+			}
 		case Wait:
-			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, false, tick) }); err != nil {
+			if err := w.notTaken(ctx, p, false, o, tick); err != nil {
 				return err
 			}
 			if err := w.wait(ctx, o); err != nil {
 				return err
 			}
 		case Later:
-			if o.Bounded && p.Attempts >= unknownMost {
-				return w.setAside(ctx, p, o, tick)
+			if w.spent(ctx, p, o) {
+				return w.giveUp(ctx, p, o, tick)
 			}
-			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, true, tick) }); err != nil {
+			if err := w.notTaken(ctx, p, true, o, tick); err != nil {
 				return err
 			}
 			w.changed(ctx, "not posted, will retry", o, p.Attempts)
@@ -253,7 +301,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 				return err
 			}
 		case RefusedToken:
-			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, false, tick) }); err != nil {
+			if err := w.notTaken(ctx, p, false, o, tick); err != nil {
 				return err
 			}
 			if err := w.tokenRefused(ctx, o); err != nil {
@@ -276,26 +324,55 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Unthread(ctx, p) }); err != nil {
 				return err
 			}
-			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, true, tick) }); err != nil {
+			if err := w.notTaken(ctx, p, true, o, tick); err != nil {
 				return err
 			}
 		case RefusedMessage:
-			switch {
-			case len(p.Deliveries) > 1:
-				w.log.WarnContext(ctx, "digest refused; its events go alone", "channel", w.directory.name(w.channel), "err", o.Reason())
-				return w.keep(ctx, func(ctx context.Context) error { return w.store.Split(ctx, p, tick) })
-			case form != outbox.Plain:
+			if len(p.Deliveries) == 1 && form != outbox.Plain {
 				w.log.WarnContext(ctx, "message refused; it goes as plain text", "channel", w.directory.name(w.channel),
 					"event_id", p.Deliveries[0].Event, "err", o.Reason())
 				form = outbox.Plain
-				if err := w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, true, tick) }); err != nil {
+				if err := w.notTaken(ctx, p, true, o, tick); err != nil {
 					return err
 				}
-			default:
-				return w.setAside(ctx, p, o, tick)
+				continue
 			}
+			return w.giveUp(ctx, p, o, tick)
 		}
 	}
+}
+
+// notTaken commits that Slack surely doesn't have a post, and why.
+func (w *worker) notTaken(ctx context.Context, p *outbox.Post, counts bool, o Outcome, tick outbox.Tick) error {
+	return w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, counts, o.Reason(), tick) })
+}
+
+// spent reports whether a post was tried often enough with an outcome that is not for ever. What isn't Slack's answer
+// counts only while Slack answers other calls: something between us and Slack may refuse everything for hours.
+func (w *worker) spent(ctx context.Context, p *outbox.Post, o Outcome) bool {
+	most := unknownMost
+	if o.Strange {
+		most = strangeMost
+	}
+	if len(p.Deliveries) > 1 {
+		most = splitAfter
+	}
+	if !o.Bounded || p.Attempts < most || !o.Strange {
+		return o.Bounded && p.Attempts >= most
+	}
+	hello := w.directory.hello(ctx)
+	w.report(ctx, hello)
+	return hello.Kind == Sent
+}
+
+// giveUp settles a post that can't be posted as it is. The events of a digest go alone, as it may be for one of them; one
+// alone is set aside.
+func (w *worker) giveUp(ctx context.Context, p *outbox.Post, o Outcome, tick outbox.Tick) error {
+	if len(p.Deliveries) == 1 {
+		return w.setAside(ctx, p, o, tick)
+	}
+	w.log.WarnContext(ctx, "digest refused; its events go alone", "channel", w.directory.name(w.channel), "err", o.Reason())
+	return w.keep(ctx, func(ctx context.Context) error { return w.store.Split(ctx, p, tick) })
 }
 
 // send makes one attempt. It is not cut short when ctx ends, but given grace: Slack may have the message already.
@@ -312,21 +389,33 @@ func (w *worker) send(ctx context.Context, p *outbox.Post) Outcome {
 		}
 	})
 	defer stop()
-	items := w.items(ctx, p.Deliveries)
-	return w.slack.post(sending, place{p.Channel, p.Thread, fromCustomer(items)}, p.ID, render(p, items))
+	var message format.Message
+	to := place{channel: p.Channel, thread: p.Thread}
+	if err := guard(func() {
+		items := w.items(ctx, p.Deliveries)
+		message, to.broadcast = render(p, items), fromCustomer(items)
+	}); err != nil {
+		w.log.ErrorContext(ctx, "a message can't be made", "channel", w.directory.name(w.channel), "event_id", p.Deliveries[0].Event, "err", err)
+		return Outcome{Kind: RefusedMessage, Local: true, Code: "the message can't be made", Err: err}
+	}
+	return w.slack.post(sending, to, p.ID, message)
 }
 
 // sent commits that Slack has a post. Until that is on disk nothing else is done: a crash before would find it in
 // the history.
 func (w *worker) sent(ctx context.Context, p *outbox.Post, ts, thread string) error {
 	now := time.Now()
-	tick := w.pace.answered(w.channel)
+	tick := w.pace.touch(w.channel)
 	shown := outbox.Shown{TS: ts, Thread: thread}
 	if len(p.Deliveries) == 1 && p.Deliveries[0].Part == 0 {
-		it, options := w.item(ctx, &p.Deliveries[0])
-		shown.Retell = it.Event.Call != nil
-		if options.Transcript == "thread" {
-			shown.Parts = len(format.Transcript(it))
+		if err := guard(func() {
+			it, options := w.item(ctx, &p.Deliveries[0])
+			shown.Retell = it.Event.Call != nil
+			if options.Transcript == "thread" {
+				shown.Parts = len(format.Transcript(it))
+			}
+		}); err != nil {
+			w.log.ErrorContext(ctx, "what follows a message can't be made and is left out", "event_id", p.Deliveries[0].Event, "err", err)
 		}
 	}
 	err := w.keep(ctx, func(ctx context.Context) error { return w.store.Sent(ctx, p, shown, tick) })
@@ -381,9 +470,9 @@ func (w *worker) hold(ctx context.Context, o Outcome) error {
 	if err := sleep(ctx, channelTry); err != nil {
 		return err
 	}
-	successor, err := w.directory.moved(ctx, w.channel)
-	if err != nil || successor == "" {
-		return err
+	successor := w.directory.successor(ctx, w.channel)
+	if successor == "" {
+		return ctx.Err()
 	}
 	w.log.InfoContext(ctx, "another channel has the name now; what waited goes there", "channel", w.directory.name(successor))
 	w.healed(ctx)
@@ -406,7 +495,19 @@ func (w *worker) healed(ctx context.Context) {
 // channelTodo says what a person can do about a channel that refuses messages.
 func channelTodo(reason string) string {
 	code, _, _ := strings.Cut(reason, ":")
+	switch {
+	case strings.HasPrefix(code, "HTTP 4"), code == tooLong, strings.HasPrefix(code, "an answer that"):
+		return "something between this machine and Slack answers in its place: look at SLACK_API_URL and at proxies"
+	case strings.HasPrefix(code, "HTTP 5"), code == "no answer", code == "no connection":
+		return "see whether Slack is up (https://slack-status.com) and whether this machine reaches it"
+	}
 	switch code {
+	case "missing_scope":
+		return "add the scope under OAuth & Permissions, or reinstall the app with slack-app.yaml"
+	case "message_limit_exceeded", "a limit without Retry-After (message_limit_exceeded?)":
+		return "the workspace has reached the limit of its plan: see its billing page; what waits goes out once there is room"
+	case "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable":
+		return "nothing: it is tried again by itself"
 	case "channel_not_found":
 		return "create the channel or mend its name in rules.yaml; for a private one type /invite @allo-slack in it"
 	case "not_in_channel":
@@ -452,4 +553,20 @@ func (w *worker) keep(ctx context.Context, write func(context.Context) error) er
 func backoff(attempts int) time.Duration {
 	limit := min(time.Minute, time.Second<<min(max(attempts-1, 0), 6))
 	return time.Duration(rand.Int64N(int64(limit))) + time.Millisecond
+}
+
+// guard turns a panic into an error. What one event holds must not end the process: it would meet that event again at
+// each start.
+func guard(f func()) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("panic: %w\n%s", v, debug.Stack())
+		default:
+			err = fmt.Errorf("panic: %T\n%s", v, debug.Stack()) // the value may hold the event's words
+		}
+	}()
+	f()
+	return nil
 }

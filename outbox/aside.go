@@ -22,14 +22,18 @@ type Failed struct {
 
 const failedQuery = `
 SELECT d.id, d.event, e.topic, COALESCE((SELECT '#' || c.name FROM channels c WHERE c.id = d.channel AND c.name <> '' LIMIT 1), d.channel),
-	d.rule, d.state = 'aside', CASE d.state WHEN 'aside' THEN d.reason ELSE COALESCE((SELECT t.reason FROM troubles t WHERE t.channel = d.channel), '') END,
-	e.received_at
+	d.rule, d.state = 'aside', CASE d.state WHEN 'aside' THEN d.reason ELSE ` + whyStuck + ` END, e.received_at
 FROM deliveries d JOIN events e ON e.id = d.event
-WHERE d.state = 'aside' OR d.state = 'waiting' AND (d.channel IN (SELECT channel FROM troubles) OR e.received_at < ?)
+WHERE d.state = 'aside' OR d.state IN ('waiting', 'posting') AND (d.channel IN (SELECT channel FROM troubles)
+	OR d.channel IN (SELECT channel FROM posts WHERE state = 'open' AND reason <> '') OR e.received_at < ?)
 ORDER BY d.id LIMIT ?`
 
-// Failed lists what was set aside, and what waits for a channel that is stuck or has waited since before a time;
-// oldest first, at most limit.
+// whyStuck is why the channel of a delivery is stuck: what it refuses, or what its open post was answered last.
+const whyStuck = `COALESCE((SELECT t.reason FROM troubles t WHERE t.channel = d.channel),
+	(SELECT p.reason FROM posts p WHERE p.channel = d.channel AND p.state = 'open'), '')`
+
+// Failed lists what was set aside, and what waits for a channel that is stuck (it refuses everything, or its open post
+// was answered with an error) or has waited since before a time; oldest first, at most limit.
 func (s *Store) Failed(ctx context.Context, before time.Time, limit int) ([]Failed, error) {
 	rows, err := s.db.QueryContext(ctx, failedQuery, millis(before), limit)
 	if err != nil {
@@ -61,6 +65,7 @@ type Selection struct {
 type Replayed struct {
 	Sent    int     // deliveries that wait now, behind all others
 	Already int     // left alone: the channel has the event, or it waits there already
+	InDoubt int     // left alone: Slack may have it together with others that were not chosen
 	Unknown []int64 // ids of which there is none, or that were sent long ago
 }
 
@@ -85,10 +90,19 @@ func (s *Store) Replay(ctx context.Context, sel Selection, now time.Time) (Repla
 				done.Unknown = append(done.Unknown, id)
 			}
 		}
+		if to != "" {
+			if err := letGo(t, chosen, to); err != nil {
+				return err
+			}
+		}
 		for _, c := range chosen {
 			target := to
 			if target == "" {
 				target = c.channel
+			}
+			if c.state == "posting" && c.channel != target {
+				done.InDoubt++
+				continue
 			}
 			again, err := replay(t, c, target, millis(now))
 			if err != nil {
@@ -119,12 +133,50 @@ type candidate struct {
 	id, event              int64
 	part                   int
 	channel, rule, options string
-	reply, state           string
+	reply, state, post     string
+}
+
+// letGo settles the open posts of what goes to another channel, and lets what they held wait. A post that Slack may have
+// keeps what it holds, unless all of that was chosen: the others would be sent again without a look.
+func letGo(t *tx, chosen []candidate, to string) error {
+	leaving := map[string]int{} // by post
+	for _, c := range chosen {
+		if c.state == "posting" && c.channel != to {
+			leaving[c.post]++
+		}
+	}
+	for post, n := range leaving {
+		var doubt bool
+		var holds int
+		if _, err := t.scan(`SELECT doubt, (SELECT count(*) FROM deliveries WHERE post = posts.id) FROM posts WHERE id = ?`, []any{post}, &doubt, &holds); err != nil {
+			return err
+		}
+		if doubt && holds != n {
+			continue
+		}
+		if err := letGoOf(t, post); err != nil {
+			return err
+		}
+		for i := range chosen {
+			if chosen[i].post == post {
+				chosen[i].state, chosen[i].post = "waiting", ""
+			}
+		}
+	}
+	return nil
+}
+
+// letGoOf lets what an open post holds wait again, where it was in the queue, and deletes the post.
+func letGoOf(t *tx, post string) error {
+	if err := t.exec(`UPDATE deliveries SET state = 'waiting', post = NULL WHERE post = ?`, post); err != nil {
+		return err
+	}
+	return t.exec(`DELETE FROM posts WHERE id = ? AND state = 'open'`, post)
 }
 
 // choose returns what a selection names, in its order.
 func choose(t *tx, sel Selection, from string) ([]candidate, error) {
-	const columns = `SELECT id, event, part, channel, reply, rule, options, state FROM deliveries `
+	const columns = `SELECT id, event, part, channel, reply, rule, options, state, COALESCE(post, '') FROM deliveries `
 	var chosen []candidate
 	read := func(query string, args ...any) error {
 		rows, err := t.w.conn.QueryContext(t.ctx, query, args...)
@@ -134,7 +186,7 @@ func choose(t *tx, sel Selection, from string) ([]candidate, error) {
 		defer rows.Close()
 		for rows.Next() {
 			var c candidate
-			if err := rows.Scan(&c.id, &c.event, &c.part, &c.channel, &c.reply, &c.rule, &c.options, &c.state); err != nil {
+			if err := rows.Scan(&c.id, &c.event, &c.part, &c.channel, &c.reply, &c.rule, &c.options, &c.state, &c.post); err != nil {
 				return err
 			}
 			if from == "" || c.channel == from || c.channel == sel.From {
@@ -146,21 +198,21 @@ func choose(t *tx, sel Selection, from string) ([]candidate, error) {
 	switch {
 	case len(sel.IDs) > 0:
 		for _, id := range sel.IDs {
-			if err := read(columns+`WHERE id = ? AND state IN ('aside', 'waiting')`, id); err != nil {
+			if err := read(columns+`WHERE id = ? AND state IN ('aside', 'waiting', 'posting')`, id); err != nil {
 				return nil, err
 			}
 		}
 	case sel.All:
 		return chosen, read(columns + `WHERE state = 'aside' ORDER BY id`)
 	case sel.From != "":
-		return chosen, read(columns+`WHERE channel IN (?, ?) AND state IN ('aside', 'waiting') ORDER BY id`, sel.From, from)
+		return chosen, read(columns+`WHERE channel IN (?, ?) AND state IN ('aside', 'waiting', 'posting') ORDER BY id`, sel.From, from)
 	}
 	return chosen, nil
 }
 
 // replay lets one delivery wait again; false if it is left alone.
 func replay(t *tx, c candidate, channel string, now int64) (bool, error) {
-	if c.state == "waiting" && c.channel == channel {
+	if c.state != "aside" && c.channel == channel {
 		return false, nil
 	}
 	if c.channel != channel {
@@ -182,15 +234,18 @@ func replay(t *tx, c candidate, channel string, now int64) (bool, error) {
 // Stuck is a channel that needs a person.
 type Stuck struct {
 	Channel string
-	Waiting int       // deliveries
+	Waiting int       // deliveries that wait or are being posted
 	Oldest  time.Time // when the oldest of those came in; zero if none waits
+	Why     string    // what the open post was answered last; "" if nothing is wrong with it
 	Aside   int       // deliveries that were set aside and not yet told
 	Reason  string    // why the last of those was set aside
 }
 
 const stuckQuery = `SELECT
-	(SELECT count(*) FROM deliveries WHERE state = 'waiting' AND channel = ?1),
-	(SELECT e.received_at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'waiting' AND d.channel = ?1 ORDER BY d.part > 0, d.id LIMIT 1),
+	(SELECT count(*) FROM deliveries WHERE state = 'waiting' AND channel = ?1) + (SELECT count(*) FROM deliveries WHERE state = 'posting' AND channel = ?1),
+	COALESCE((SELECT min(e.received_at) FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'posting' AND d.channel = ?1),
+		(SELECT e.received_at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'waiting' AND d.channel = ?1 ORDER BY d.part > 0, d.id LIMIT 1)),
+	COALESCE((SELECT reason FROM posts WHERE state = 'open' AND channel = ?1), ''),
 	(SELECT count(*) FROM deliveries WHERE state = 'aside' AND told = 0 AND channel = ?1),
 	COALESCE((SELECT reason FROM deliveries WHERE state = 'aside' AND told = 0 AND channel = ?1 ORDER BY id DESC LIMIT 1), '')`
 
@@ -199,7 +254,7 @@ func (s *Store) StuckAt(ctx context.Context, channel string) (Stuck, error) {
 	at := Stuck{Channel: channel}
 	var oldest sql.NullInt64
 	err := s.db.QueryRowContext(ctx, stuckQuery, channel).
-		Scan(&at.Waiting, &oldest, &at.Aside, &at.Reason)
+		Scan(&at.Waiting, &oldest, &at.Why, &at.Aside, &at.Reason)
 	if err != nil {
 		return at, fmt.Errorf("reading what is stuck: %w", explain(err))
 	}

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -13,10 +14,19 @@ type Channel struct {
 	Name string // as Slack had it when it was asked, without #
 }
 
-// Resolve commits which id a reference stands for, and moves what waits under the reference to the id. What the
-// channel has already, under another of its names, it doesn't get again.
+// ErrPosting says that Slack may have a message in the channel that a name stood for until now: what waits there can't
+// go to another one before that is known.
+var ErrPosting = errors.New("slack may have a message in the channel that had the name before")
+
+// Resolve commits which id a reference stands for, and moves what waits, or is set aside, under the reference to the
+// id, keeping its order: also what waits for the id that the reference stood for before, as a channel that was made anew
+// has another. What the channel has already, under another of its names, it doesn't get again. The error is ErrPosting
+// if what waits can't be moved yet; then nothing is changed.
 func (s *Store) Resolve(ctx context.Context, c Channel) error {
 	err := s.writer.do(ctx, func(t *tx) error {
+		if err := succeed(t, c); err != nil {
+			return err
+		}
 		if err := t.exec(`INSERT INTO channels (ref, id, name) VALUES (?, ?, ?) ON CONFLICT (ref) DO UPDATE SET id = excluded.id, name = excluded.name`,
 			c.Ref, c.ID, c.Name); err != nil {
 			return err
@@ -32,16 +42,35 @@ func (s *Store) Resolve(ctx context.Context, c Channel) error {
 	return nil
 }
 
-// Move lets what waits, or is set aside, for one channel wait for another, behind nothing but what was before it
-// there.
-func (s *Store) Move(ctx context.Context, from, to string) error {
-	err := s.writer.do(ctx, func(t *tx) error { return move(t, from, to) })
-	if err != nil {
-		return fmt.Errorf("moving what waits for %s to %s: %w", from, to, err)
+// succeed moves to a channel what is on its way to the one that had its name before. Where a rule names that one by its
+// id, it keeps what it has.
+func succeed(t *tx, c Channel) error {
+	var before string
+	known, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{c.Ref}, &before)
+	if err != nil || !known || before == c.ID {
+		return err
 	}
-	return nil
+	var one int
+	if named, err := t.scan(`SELECT 1 FROM channels WHERE ref = ?`, []any{before}, &one); err != nil || named {
+		return err
+	}
+	var post string
+	var doubt bool
+	open, err := t.scan(`SELECT id, doubt FROM posts WHERE state = 'open' AND channel = ?`, []any{before}, &post, &doubt)
+	switch {
+	case err != nil:
+		return err
+	case doubt:
+		return ErrPosting
+	case open:
+		if err := letGoOf(t, post); err != nil {
+			return err
+		}
+	}
+	return move(t, before, c.ID)
 }
 
+// move lets what waits, or is set aside, for one channel wait for another.
 func move(t *tx, from, to string) error {
 	for _, query := range []string{
 		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'waiting'

@@ -19,7 +19,7 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	mustAdd(t, s, e)
 	p := post(t, s, 1, 0, Shown{})
 	steps := []error{
-		s.Attempt(ctx, p, Plain, Tick{At: start}), s.NotTaken(ctx, p, true, Tick{At: start}), s.Unthread(ctx, p),
+		s.Attempt(ctx, p, Plain, Tick{At: start}), s.NotTaken(ctx, p, true, "no", Tick{At: start}), s.Unthread(ctx, p),
 		s.Sent(ctx, p, Shown{TS: "1.0", Parts: 1, Retell: true}, Tick{At: start}), s.Tell(ctx, "C1"), s.Told(ctx, Update{}),
 		s.Resolve(ctx, Channel{Ref: "#a", ID: "C1"}), s.Pause(ctx, start),
 	}

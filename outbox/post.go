@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,19 +11,32 @@ import (
 // Tick is one attempt at Slack, as the pace needs to know it after a crash.
 type Tick struct {
 	At     time.Time
-	Tokens float64 // what is left in the workspace's bucket at that time
+	Tokens float64   // what is left in the workspace's bucket at that time
+	Slack  time.Time // the same moment by Slack's clock; zero if that is not known to differ
 }
+
+// slack returns the moment by Slack's clock, as what is looked for in a channel's history has to have it.
+func (t Tick) slack() time.Time {
+	if t.Slack.IsZero() {
+		return t.At
+	}
+	return t.Slack
+}
+
+// ErrGone says that a post is settled: its deliveries were sent elsewhere by hand meanwhile.
+var ErrGone = errors.New("the post is settled already")
 
 // Begin commits a new post with the given deliveries, in doubt, as its first attempt is about to be made. Those
 // that no longer wait in the channel (they were sent elsewhere by hand) are left out; nil if none is left, or if
-// the channel has an open post already.
+// the channel has an open post already. What became known of a delivery since it was read is told by an update once
+// Slack has the post.
 func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries []Delivery, tick Tick) (*Post, error) {
 	var post *Post
 	err := s.writer.do(ctx, func(t *tx) error {
-		post = &Post{ID: rand.Text(), Channel: channel, Form: form, Doubt: true, Attempts: 1, FirstAttempt: tick.At, LastAttempt: tick.At}
-		now := millis(tick.At)
-		n, err := t.changed(`INSERT INTO posts (id, channel, form, state, doubt, attempts, first_attempt, last_attempt) VALUES (?, ?, ?, 'open', 1, 1, ?, ?)
-			ON CONFLICT DO NOTHING`, post.ID, channel, string(form), now, now)
+		post = &Post{ID: rand.Text(), Channel: channel, Form: form, Doubt: true, Attempts: 1, FirstAttempt: tick.slack(), LastAttempt: tick.slack()}
+		now, attempt := millis(tick.At), millis(tick.slack())
+		n, err := t.changed(`INSERT INTO posts (id, channel, form, state, doubt, attempts, first_attempt, last_attempt, newest)
+			VALUES (?, ?, ?, 'open', 1, 1, ?, ?, (SELECT COALESCE(max(id), 0) FROM events)) ON CONFLICT DO NOTHING`, post.ID, channel, string(form), attempt, attempt)
 		if err != nil {
 			return err
 		}
@@ -44,6 +58,9 @@ func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries
 			post = nil
 			return t.exec(`DELETE FROM posts WHERE id = ?`, id)
 		}
+		if err := noteWhatIsNew(t, post); err != nil {
+			return err
+		}
 		if post.Thread, err = threadOf(t, post, now); err != nil {
 			return err
 		}
@@ -56,6 +73,19 @@ func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries
 		return nil, fmt.Errorf("beginning a post: %w", err)
 	}
 	return post, nil
+}
+
+// noteWhatIsNew lets a post be updated that holds a delivery of which something became known since it was read: a tag,
+// a summary, an answer.
+func noteWhatIsNew(t *tx, p *Post) error {
+	for _, d := range p.Deliveries {
+		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT ?1, 1 FROM events e LEFT JOIN events a ON a.id = e.answer
+			WHERE e.id = ?2 AND (e.body <> ?3 OR a.body IS NOT ?4) `+newTurn, p.ID, d.Event, d.Body, d.Answer)
+		if err != nil || n > 0 {
+			return err
+		}
+	}
+	return nil
 }
 
 // threadOf returns the ts that a post replies to: if all that it holds belongs to one thread that goes on, that
@@ -80,32 +110,36 @@ func threadOf(t *tx, p *Post, now int64) (string, error) {
 	return thread, err
 }
 
-// Attempt commits that another attempt at a post is about to be made, and in which form.
+// Attempt commits that another attempt at a post is about to be made, and in which form. ErrGone if the post is settled.
 func (s *Store) Attempt(ctx context.Context, p *Post, form Form, tick Tick) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE posts SET form = ?, doubt = 1, attempts = attempts + 1, last_attempt = ? WHERE id = ? AND state = 'open'`,
-			string(form), millis(tick.At), p.ID); err != nil {
+		n, err := t.changed(`UPDATE posts SET form = ?, doubt = 1, attempts = attempts + 1, last_attempt = ? WHERE id = ? AND state = 'open'`,
+			string(form), millis(tick.slack()), p.ID)
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return ErrGone
 		}
 		return keepPace(t, p.Channel, tick)
 	})
 	if err != nil {
 		return fmt.Errorf("recording an attempt: %w", err)
 	}
-	p.Form, p.Doubt, p.LastAttempt = form, true, tick.At
+	p.Form, p.Doubt, p.LastAttempt = form, true, tick.slack()
 	p.Attempts++
 	return nil
 }
 
-// NotTaken commits that Slack surely doesn't have the post: the next attempt needs no look first. An attempt that
-// Slack put off for its pace does not count as one.
-func (s *Store) NotTaken(ctx context.Context, p *Post, counts bool, tick Tick) error {
+// NotTaken commits that Slack surely doesn't have the post, and why: the next attempt needs no look first. An attempt
+// that Slack put off for its pace does not count as one.
+func (s *Store) NotTaken(ctx context.Context, p *Post, counts bool, reason string, tick Tick) error {
 	less := 1
 	if counts {
 		less = 0
 	}
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE posts SET doubt = 0, attempts = attempts - ? WHERE id = ? AND state = 'open'`, less, p.ID); err != nil {
+		if err := t.exec(`UPDATE posts SET doubt = 0, attempts = attempts - ?, reason = ? WHERE id = ? AND state = 'open'`, less, reason, p.ID); err != nil {
 			return err
 		}
 		return keepPace(t, p.Channel, tick)
@@ -115,6 +149,17 @@ func (s *Store) NotTaken(ctx context.Context, p *Post, counts bool, tick Tick) e
 	}
 	p.Doubt = false
 	p.Attempts -= less
+	return nil
+}
+
+// InDoubt commits why Slack may or may not have a post.
+func (s *Store) InDoubt(ctx context.Context, p *Post, reason string) error {
+	err := s.writer.do(ctx, func(t *tx) error {
+		return t.exec(`UPDATE posts SET reason = ? WHERE id = ? AND state = 'open'`, reason, p.ID)
+	})
+	if err != nil {
+		return fmt.Errorf("recording an answer: %w", err)
+	}
 	return nil
 }
 
@@ -181,8 +226,8 @@ func shownInThread(t *tx, p *Post, shown Shown, now int64) error {
 			continue
 		}
 		// What joined the thread while the message was on its way isn't told in it.
-		if err := t.exec(`INSERT INTO updates (post, turn) SELECT ?1, 1 WHERE EXISTS (SELECT 1 FROM events WHERE thread = ?2 AND thread <> '' AND received_at >= ?3 AND id <> ?4) `+newTurn,
-			p.ID, d.Thread, millis(p.FirstAttempt), d.Event); err != nil {
+		if err := t.exec(`INSERT INTO updates (post, turn) SELECT ?1, 1 WHERE EXISTS (SELECT 1 FROM events WHERE thread = ?2 AND thread <> ''
+			AND id > (SELECT newest FROM posts WHERE id = ?1) AND id <> ?3) `+newTurn, p.ID, d.Thread, d.Event); err != nil {
 			return err
 		}
 	}
@@ -223,16 +268,14 @@ func (s *Store) SetAside(ctx context.Context, p *Post, reason string, tick Tick)
 	return s.release(ctx, p, `UPDATE deliveries SET state = 'aside', reason = ?, post = NULL, at = ? WHERE post = ?`, tick, reason, millis(tick.At), p.ID)
 }
 
-// release settles a post as refused and lets go of its deliveries.
+// release settles a post as refused: it lets go of its deliveries and deletes the post.
 func (s *Store) release(ctx context.Context, p *Post, deliveries string, tick Tick, args ...any) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE posts SET state = 'refused', doubt = 0 WHERE id = ? AND state = 'open'`, p.ID); err != nil {
-			return err
-		}
 		if err := t.exec(deliveries, args...); err != nil {
 			return err
 		}
-		if err := t.exec(`DELETE FROM updates WHERE post = ?`, p.ID); err != nil {
+		// What is to be told of it goes with it.
+		if err := t.exec(`DELETE FROM posts WHERE id = ? AND state = 'open'`, p.ID); err != nil {
 			return err
 		}
 		return keepPace(t, p.Channel, tick)
@@ -282,7 +325,7 @@ func (s *Store) Pace(ctx context.Context, since time.Time) (Pace, error) {
 			return pace, fmt.Errorf("reading the pace: %w", err)
 		}
 		if channel == "" {
-			pace.Workspace, pace.Paused = Tick{fromMillis(last), tokens}, fromMillis(paused)
+			pace.Workspace, pace.Paused = Tick{At: fromMillis(last), Tokens: tokens}, fromMillis(paused)
 			continue
 		}
 		pace.Channels[channel] = fromMillis(last)

@@ -174,14 +174,15 @@ type Counts struct {
 	Oldest         time.Time // zero if none waits
 }
 
-// Counts counts what waits (or is being posted) and what is set aside.
+// Counts counts what waits, which is also what is being posted, and what is set aside.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
 	var oldest sql.NullInt64
 	err := s.db.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries d JOIN posts p ON p.id = d.post WHERE p.state = 'open'),
+		(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries WHERE state = 'posting'),
 		(SELECT count(*) FROM deliveries WHERE state = 'aside'),
-		(SELECT min(e.received_at) FROM events e JOIN deliveries d ON d.event = e.id WHERE d.state = 'waiting' AND d.id = (SELECT min(id) FROM deliveries WHERE state = 'waiting'))`).
+		(SELECT min(e.received_at) FROM events e JOIN deliveries d ON d.event = e.id WHERE d.state = 'posting'
+			OR d.state = 'waiting' AND d.id = (SELECT min(id) FROM deliveries WHERE state = 'waiting'))`).
 		Scan(&c.Waiting, &c.Aside, &oldest)
 	if err != nil {
 		return Counts{}, fmt.Errorf("counting what waits: %w", explain(err))

@@ -1,0 +1,286 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// What is being posted waits as much as what is not: everything that counts or lists what waits tells of it.
+func TestWhatIsInDoubtWaits(t *testing.T) {
+	s, _ := openTemp(t)
+	ctx, later := t.Context(), start.Add(time.Hour)
+	for i := range 3 {
+		mustAdd(t, s, call(fmt.Sprint(i), "C1"))
+	}
+	p := take(t, s, "C1", 2)
+
+	c, err := s.Counts(ctx)
+	if err != nil || c.Waiting != 3 || !c.Oldest.Equal(start) {
+		t.Errorf("counts = %+v, %v; want 3 that wait since %v", c, err, start)
+	}
+	at, err := s.StuckAt(ctx, "C1")
+	if err != nil || at.Waiting != 3 || !at.Oldest.Equal(start) || at.Why != "" {
+		t.Errorf("the channel has %+v, %v; want 3 that wait since %v", at, err, start)
+	}
+	if list, err := s.Failed(ctx, start, 10); err != nil || len(list) != 0 {
+		t.Errorf("failed: %+v, %v; want nothing, as no attempt went wrong", list, err)
+	}
+	if list, err := s.Failed(ctx, later, 10); err != nil || len(list) != 3 {
+		t.Errorf("failed an hour later: %+v, %v; want all", list, err)
+	}
+
+	for _, step := range []struct {
+		reason string
+		commit func(reason string) error
+	}{
+		{"HTTP 500", func(reason string) error { return s.InDoubt(ctx, p, reason) }},
+		{"message_limit_exceeded", func(reason string) error { return s.NotTaken(ctx, p, false, reason, Tick{At: start}) }},
+		{"HTTP 403", func(reason string) error { return s.NotTaken(ctx, p, true, reason, Tick{At: start}) }},
+	} {
+		if err := step.commit(step.reason); err != nil {
+			t.Fatal(err)
+		}
+		if at, err := s.StuckAt(ctx, "C1"); err != nil || at.Why != step.reason {
+			t.Errorf("the channel is stuck for %q (%v), want %q", at.Why, err, step.reason)
+		}
+		list, err := s.Failed(ctx, start, 10)
+		if err != nil || len(list) != 3 {
+			t.Fatalf("failed: %+v, %v; want the post's two and what waits behind them", list, err)
+		}
+		for _, f := range list {
+			if f.Aside || f.Reason != step.reason {
+				t.Errorf("failed: %+v, want one that waits for %q", f, step.reason)
+			}
+		}
+	}
+	if err := s.Sent(ctx, p, Shown{TS: "1.0"}, Tick{At: start}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Failed(ctx, start, 10); err != nil || len(list) != 0 {
+		t.Errorf("failed: %+v, %v; want nothing any more", list, err)
+	}
+}
+
+// What a post holds can be sent elsewhere by hand, unless Slack may have it together with what was not chosen.
+func TestReplayOfWhatIsBeingPosted(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		doubt     bool
+		chosen    []int // of the post's two deliveries
+		elsewhere bool
+		want      Replayed
+		there     []string
+		gone      bool // the post
+	}{
+		{"not taken", false, []int{0}, true, Replayed{Sent: 1}, []string{"0"}, true},
+		{"in doubt, all of it", true, []int{0, 1}, true, Replayed{Sent: 2}, []string{"0", "1"}, true},
+		{"in doubt, a part", true, []int{1}, true, Replayed{InDoubt: 1}, nil, false},
+		{"to the same channel", false, []int{0, 1}, false, Replayed{Already: 2}, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, _ := openTemp(t)
+			ctx := t.Context()
+			for i := range 3 {
+				mustAdd(t, s, call(fmt.Sprint(i), "C1"))
+			}
+			p := take(t, s, "C1", 2)
+			if !c.doubt {
+				if err := s.NotTaken(ctx, p, true, "HTTP 403", Tick{At: start}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sel := Selection{}
+			for _, i := range c.chosen {
+				sel.IDs = append(sel.IDs, p.Deliveries[i].ID)
+			}
+			if c.elsewhere {
+				sel.To = "C2"
+			}
+			done, err := s.Replay(ctx, sel, start)
+			if err != nil || done.Sent != c.want.Sent || done.Already != c.want.Already || done.InDoubt != c.want.InDoubt || len(done.Unknown) != 0 {
+				t.Errorf("replayed %+v, %v; want %+v", done, err, c.want)
+			}
+			var want []string
+			for _, i := range c.there {
+				want = append(want, fmt.Sprintf(`{"id":"%s"}`, i))
+			}
+			if got := waiting(t, s, "C2"); !slices.Equal(got, want) {
+				t.Errorf("waiting in the other channel: %q, want %q", got, want)
+			}
+			if err := s.Attempt(ctx, p, Message, Tick{At: start}); errors.Is(err, ErrGone) != c.gone || err != nil && !c.gone {
+				t.Errorf("the next attempt: %v, want ErrGone: %v", err, c.gone)
+			}
+			if c, err := s.Counts(ctx); err != nil || c.Waiting != 3 {
+				t.Errorf("%d wait (%v), want 3", c.Waiting, err)
+			}
+		})
+	}
+}
+
+// A channel that was made anew has another id: all that is on its way to the one before goes there, in its order.
+func TestANameThatChangesItsID(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state func(s *Store, p *Post) error // of the old channel's open post
+		waits bool                          // for what Slack may have
+	}{
+		{"nothing is being posted", func(s *Store, p *Post) error { return s.Release(t.Context(), p, Tick{At: start}) }, false},
+		{"surely not taken", func(s *Store, p *Post) error {
+			return s.NotTaken(t.Context(), p, true, "is_archived", Tick{At: start})
+		}, false},
+		{"in doubt", func(*Store, *Post) error { return nil }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, _ := openTemp(t)
+			ctx := t.Context()
+			if err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C1", Name: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 4 {
+				mustAdd(t, s, call(fmt.Sprint(i), "#a"))
+			}
+			if err := s.SetAside(ctx, take(t, s, "C1", 1), "no", Tick{At: start}); err != nil {
+				t.Fatal(err)
+			}
+			p := take(t, s, "C1", 1)
+			if err := c.state(s, p); err != nil {
+				t.Fatal(err)
+			}
+			err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C2", Name: "a"})
+			if errors.Is(err, ErrPosting) != c.waits || err != nil && !c.waits {
+				t.Fatalf("resolved: %v, want ErrPosting: %v", err, c.waits)
+			}
+			if c.waits {
+				mustAdd(t, s, call("4", "#a"))
+				if got := waiting(t, s, "C1"); len(got) != 3 {
+					t.Errorf("waiting in the old channel: %q, want all but the post's", got)
+				}
+				if err := s.Release(ctx, p, Tick{At: start}); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C2", Name: "a"}); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				mustAdd(t, s, call("4", "#a"))
+			}
+			want := []string{`{"id":"1"}`, `{"id":"2"}`, `{"id":"3"}`, `{"id":"4"}`}
+			if got := waiting(t, s, "C2"); !slices.Equal(got, want) {
+				t.Errorf("waiting in the new channel: %q, want %q", got, want)
+			}
+			if busy, err := s.Busy(ctx); err != nil || !slices.Equal(busy, []string{"C2"}) {
+				t.Errorf("busy = %q, %v; want the new channel only", busy, err)
+			}
+			if done, err := s.Replay(ctx, Selection{All: true, From: "#a"}, start); err != nil || done.Sent != 1 {
+				t.Errorf("replayed %+v, %v; want what was set aside in the old channel", done, err)
+			}
+		})
+	}
+}
+
+// A rule that names the old channel by its id means that one.
+func TestAChannelThatIsNamedByItsIDKeepsWhatItHas(t *testing.T) {
+	s, _ := openTemp(t)
+	for _, c := range []Channel{{"#a", "C1", "a"}, {"C1", "C1", "a"}} {
+		if err := s.Resolve(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustAdd(t, s, call("1", "C1"))
+	if err := s.Resolve(t.Context(), Channel{"#a", "C2", "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := waiting(t, s, "C1"); len(got) != 1 {
+		t.Errorf("waiting in the channel that a rule names by its id: %q, want one", got)
+	}
+}
+
+// Between reading what waits and committing the post that shows it something may become known: an update tells it.
+func TestWhatBecomesKnownWhileAPostIsBegun(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		news func(t *testing.T, s *Store, asked Added)
+		want int
+	}{
+		{"nothing", func(*testing.T, *Store, Added) {}, 0},
+		{"a tag", func(t *testing.T, s *Store, asked Added) {
+			if _, err := s.Amend(t.Context(), asked.ID, []byte(`{"id":"1"}`), []byte(`{"id":"1","tag":"x"}`), "", nil, start); err != nil {
+				t.Fatal(err)
+			}
+		}, 1},
+		{"an answer", func(t *testing.T, s *Store, _ Added) {
+			answer := call("2", "C2")
+			answer.Answers = "somebody"
+			mustAdd(t, s, answer)
+		}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, _ := openTemp(t)
+			ctx := t.Context()
+			e := call("1", "C1")
+			e.Asks = "somebody"
+			asked := mustAdd(t, s, e)
+			list, err := s.Waiting(ctx, "C1", 10, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.news(t, s, asked)
+			p, err := s.Begin(ctx, "C1", Message, list, Tick{At: start})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Sent(ctx, p, Shown{TS: "1.0"}, Tick{At: start}); err != nil {
+				t.Fatal(err)
+			}
+			if list, err := s.Updates(ctx, 10); err != nil || len(list) != c.want {
+				t.Errorf("%d updates (%v), want %d", len(list), err, c.want)
+			}
+		})
+	}
+}
+
+// A channel that refuses everything makes a post at each try, for weeks.
+func TestARefusedPostLeavesNothing(t *testing.T) {
+	s, _ := openTemp(t)
+	mustAdd(t, s, call("1", "C1"))
+	for range 100 {
+		if err := s.Release(t.Context(), take(t, s, "C1", 1), Tick{At: start}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var posts int
+	if err := s.db.QueryRow(`SELECT count(*) FROM posts`).Scan(&posts); err != nil || posts != 0 {
+		t.Errorf("%d posts are kept (%v), want none", posts, err)
+	}
+}
+
+// A post's attempts are kept by Slack's clock, as its history has them; the pace by our own.
+func TestAttemptsByTheClockOfSlack(t *testing.T) {
+	s, url := openTemp(t)
+	mustAdd(t, s, call("1", "C1"))
+	list, err := s.Waiting(t.Context(), "C1", 1, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := start.Add(-2 * time.Hour)
+	p, err := s.Begin(t.Context(), "C1", Message, list, Tick{At: start, Slack: theirs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Attempt(t.Context(), p, Message, Tick{At: start, Slack: theirs.Add(time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = reopen(t, url)
+	again, err := s.OpenPost(t.Context(), "C1")
+	if err != nil || again == nil || !again.FirstAttempt.Equal(theirs) || !again.LastAttempt.Equal(theirs.Add(time.Minute)) {
+		t.Errorf("the post is %+v (%v), want attempts at %v and a minute later", again, err, theirs)
+	}
+	pace, err := s.Pace(t.Context(), start.Add(-time.Minute))
+	if err != nil || !pace.Channels["C1"].Equal(start) {
+		t.Errorf("pace = %+v, %v; want the channel at %v", pace, err, start)
+	}
+}
