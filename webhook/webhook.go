@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -111,11 +112,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	// A body that came slowly must not leave too little time for its answer. A server that can't change the deadline
+	// keeps the one it has.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(storeTimeout + writeTimeout))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		h.log.WarnContext(r.Context(), "webhook refused: the body is over 10 MiB")
 		fail(w, http.StatusRequestEntityTooLarge, "the body is over 10 MiB")
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// The event may be as good as any, so this isn't 400, which its sender need not repeat.
+		h.log.WarnContext(r.Context(), "webhook refused: the body came too slowly", "bytes", len(body))
+		w.Header().Set("Connection", "close") // what else may come belongs to the body
+		fail(w, http.StatusRequestTimeout, "the body came too slowly; send it again")
 		return
 	case err != nil:
 		h.log.WarnContext(r.Context(), "webhook refused: the body could not be read", "err", err)
@@ -137,9 +147,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()
 	start := time.Now()
-	// A body that came slowly must not leave too little time to say that it could not be stored. A server that can't
-	// change the deadline keeps the one it has.
-	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(storeTimeout + writeTimeout))
 	duplicate, err := h.acceptor.Accept(ctx, &event)
 	if err != nil {
 		h.log.ErrorContext(r.Context(), "event not stored; answered 503 so that Allo sends it again",
