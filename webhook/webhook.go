@@ -1,7 +1,8 @@
 // Package webhook is where Allo calls: POST /webhook/{secret}.
 //
 // It promises that 200 is answered only after the event was accepted for good, and that everything else is answered
-// so that Allo tries again or a person sees what is wrong. The secret is compared by its hash in constant time, and
+// so that Allo tries again or a person sees what is wrong. A panic is answered too, so that one bad event doesn't look
+// like an outage. The secret is compared by its hash in constant time, and
 // neither it nor the URI it stands in is logged. Whoever knows the secret is never refused for what others tried.
 package webhook
 
@@ -11,12 +12,15 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -111,6 +115,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "only POST is answered here")
 		return
 	}
+	defer h.answerPanic(w, r)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	// A body that came slowly must not leave too little time for its answer. A server that can't change the deadline
 	// keeps the one it has.
@@ -151,8 +156,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.log.ErrorContext(r.Context(), "event not stored; answered 503 so that Allo sends it again",
 			"event_kind", event.Topic.Kind(), "duration", time.Since(start).Round(time.Millisecond).String(), "err", err)
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		fail(w, http.StatusServiceUnavailable, "the event could not be stored; send it again")
+		failStore(w)
 		return
 	}
 	if duplicate {
@@ -218,6 +222,41 @@ func (h *Handler) address(r *http.Request) string {
 		bits = 64 // one customer's network, whose addresses are his to choose from
 	}
 	return netip.PrefixFrom(ip, bits).Masked().Addr().String()
+}
+
+// answerPanic, deferred, answers 503 where nothing was answered because of a panic.
+func (h *Handler) answerPanic(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	// Only the runtime's own texts are known to hold nothing of the event; of another value the log gets the type.
+	cause := fmt.Sprintf("%T", p)
+	if e, ok := p.(runtime.Error); ok {
+		cause = e.Error()
+	}
+	h.log.ErrorContext(r.Context(), "event not stored: a panic, which is a mistake in this program; answered 503 so that Allo sends it again",
+		"panic", cause, "stack", stack())
+	failStore(w)
+}
+
+// stack is the calls that led to a panic, innermost first. Unlike debug.Stack it holds no arguments.
+func stack() []string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var calls []string
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		calls = append(calls, fmt.Sprintf("%s %s:%d", f.Function, filepath.Base(f.File), f.Line))
+	}
+	return calls
+}
+
+// failStore asks Allo to send an event again.
+func failStore(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+	fail(w, http.StatusServiceUnavailable, "the event could not be stored; send it again")
 }
 
 func fail(w http.ResponseWriter, status int, why string) {
