@@ -186,13 +186,14 @@ func usage(err error) error {
 	return fmt.Errorf("allo-slack: %w; see: allo-slack help", err)
 }
 
-// logger logs to errs, as the settings say.
+// logger logs to errs, as the settings say. A store that can't be worked with doesn't flood it.
 func (p *program) logger(s settings) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
+	var h slog.Handler = slog.NewJSONHandler(p.errs, options)
 	if s.LogFormat == "text" || s.LogFormat == "" && isTerminal(p.errs) {
-		return slog.New(slog.NewTextHandler(p.errs, options))
+		h = slog.NewTextHandler(p.errs, options)
 	}
-	return slog.New(slog.NewJSONHandler(p.errs, options))
+	return slog.New(newOutageHandler(h))
 }
 
 // isTerminal reports whether a person is at the other end of a reader or writer.
