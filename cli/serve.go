@@ -250,7 +250,7 @@ func (a *app) purge(ctx context.Context) error {
 	ticker := time.NewTicker(purgeEvery)
 	defer ticker.Stop()
 	for {
-		n, err := a.store.Purge(ctx, time.Now().Add(-a.settings.Retention))
+		n, err := a.purgeOnce(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -265,4 +265,20 @@ func (a *app) purge(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// plausible is how long after its newest event our clock is believed without Slack's.
+const plausible = 24 * time.Hour
+
+// purgeOnce purges, once the time is known. A clock that is far ahead, as it may be right after a start, would have
+// everything deleted, with the keys that repeats are recognised by.
+func (a *app) purgeOnce(ctx context.Context) (int64, error) {
+	now, told := a.notifier.Now()
+	if !told {
+		heard, err := a.store.LastHeard(ctx, now)
+		if err != nil || now.Sub(heard) > plausible {
+			return 0, err
+		}
+	}
+	return a.store.Purge(ctx, now.Add(-a.settings.Retention))
 }

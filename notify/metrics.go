@@ -53,9 +53,9 @@ type queue struct {
 func NewQueueMetrics(store *outbox.Store) prometheus.Collector {
 	return queue{
 		store:   store,
-		waiting: prometheus.NewDesc("allo_slack_deliveries_waiting", "Deliveries that wait for Slack.", nil, nil),
+		waiting: prometheus.NewDesc("allo_slack_deliveries_waiting", "Deliveries that wait for Slack, those that are being posted among them.", nil, nil),
 		aside:   prometheus.NewDesc("allo_slack_deliveries_aside", "Deliveries that are set aside; see: allo-slack failed.", nil, nil),
-		oldest:  prometheus.NewDesc("allo_slack_oldest_waiting_seconds", "How long the oldest of those that wait has waited; 0 if none does.", nil, nil),
+		oldest:  prometheus.NewDesc("allo_slack_oldest_waiting_seconds", "Age of the oldest waiting delivery, in seconds; 0 when the queue is empty.", nil, nil),
 	}
 }
 

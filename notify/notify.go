@@ -71,6 +71,7 @@ type Notifier struct {
 	silence   silence
 	updates   chan struct{} // something is to be updated
 	aside     chan struct{} // something was set aside
+	renamed   chan struct{} // the rules may name other channels
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before and after it
@@ -92,6 +93,7 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 		started:  now,
 		updates:  make(chan struct{}, 1),
 		aside:    make(chan struct{}, 1),
+		renamed:  make(chan struct{}, 1),
 		workers:  map[string]*worker{},
 	}
 	n.rules.Store(c.Rules)
@@ -128,11 +130,14 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 // SetRules makes other rules count for the events that come from now on. What waits keeps its channel.
 func (n *Notifier) SetRules(f *rules.File) {
 	n.rules.Store(f)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if ctx := n.ctx; ctx != nil {
-		n.group.Go(func() { n.prepare(ctx) })
-	}
+	signal(n.renamed)
+}
+
+// Now returns the time by which what was kept long enough may be deleted: the earlier of our clock's and Slack's, as
+// either may be far ahead. It is false as long as Slack hasn't told its time.
+func (n *Notifier) Now() (time.Time, bool) {
+	theirs, told := n.slack.clock.now()
+	return earlier(time.Now(), theirs), told
 }
 
 // Accept matches an event against the rules and stores it, unless it is a repeat. When it returns without an error
@@ -148,6 +153,13 @@ func (n *Notifier) Recover(ctx context.Context, e *allo.Event) (duplicate bool, 
 }
 
 func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
+	if broken := guard(func() { duplicate, err = n.take(ctx, e, recovered) }); broken != nil {
+		return false, broken
+	}
+	return duplicate, err
+}
+
+func (n *Notifier) take(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
 	log := n.log.With("event_kind", e.Topic.Kind())
 	if e.Topic == allo.Ping {
 		log.InfoContext(ctx, "ping answered")
@@ -276,7 +288,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.ctx = ctx
 	n.mu.Unlock()
-	n.group.Go(func() { n.prepare(ctx) })
+	n.group.Go(func() { n.preparing(ctx) })
 	n.group.Go(func() { n.update(ctx) })
 	n.group.Go(func() { n.watch(ctx) })
 	defer n.group.Wait()

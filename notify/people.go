@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,8 @@ import (
 const (
 	// userTTL is how long what Slack said of an email is believed: people join, leave and change their address.
 	userTTL = 24 * time.Hour
+	// usersMost is how many users are known before those that have to be asked for again are forgotten.
+	usersMost = 1000
 	// userTries is how often Slack is asked for a user before a message goes without the mention. A mention isn't
 	// worth holding up what it is about.
 	userTries = 3
@@ -50,6 +53,9 @@ func (p *people) known(email string) (id string, ok bool) {
 func (p *people) learn(u outbox.User) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.users) >= usersMost {
+		maps.DeleteFunc(p.users, func(_ string, u outbox.User) bool { return time.Since(u.At) >= userTTL })
+	}
 	p.users[u.Email] = u
 }
 

@@ -2,48 +2,84 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
+
+	"allo-slack/outbox"
 )
 
-// prepare asks Slack for every channel that the rules name, so that what is wrong with one is known before its first
-// event, and says what waits for channels that no rule names any more. It holds nothing up.
-func (n *Notifier) prepare(ctx context.Context) {
+// prepareAgain is when a channel is asked for again whose name went to another while Slack may have a message in it.
+const prepareAgain = 10 * time.Second
+
+// preparing asks Slack for every channel that the rules name, at the start and whenever the rules change, until ctx
+// ends. However often they change meanwhile, one goes through them at a time, and once more after it.
+func (n *Notifier) preparing(ctx context.Context) {
+	refs := n.named(ctx)
+	for {
+		refs = n.prepare(ctx, refs)
+		var again <-chan time.Time
+		if len(refs) > 0 {
+			again = time.After(prepareAgain)
+		}
+		select {
+		case <-n.renamed:
+			refs = n.named(ctx)
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// named lists the channels that the rules name, and says what waits for others.
+func (n *Notifier) named(ctx context.Context) []string {
 	named := n.rules.Load().Channels()
 	n.warnOfUnnamed(ctx, named)
-	for _, ref := range named {
+	return named
+}
+
+// prepare asks Slack for channels, so that what is wrong with one is known before its first event. It holds nothing up. It
+// returns those that are to be asked for again.
+func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) {
+	for _, ref := range refs {
 		w := &worker{Notifier: n, channel: ref}
 		trying, err := w.enter(ctx)
 		if err != nil {
-			return
+			return nil
 		}
 		channel, o := n.directory.find(ctx, ref)
 		if ctx.Err() != nil {
 			w.leave(trying)
-			return
+			return nil
 		}
 		n.report(ctx, o)
 		switch o.Kind {
 		case Sent:
-			n.inspect(ctx, ref, channel)
+			if !n.inspect(ctx, ref, channel) {
+				again = append(again, ref)
+			}
 		case RefusedChannel, RefusedMessage, RefusedThread:
 			n.log.WarnContext(ctx, "a channel that the rules name can't be posted to; its events will be kept", "channel", ref,
 				"err", o.Reason(), "todo", channelTodo(o.Code))
 		case Wait:
 			if n.wait(ctx, o) != nil {
-				return
+				return nil
 			}
 		case RefusedToken:
 			_ = n.tokenRefused(ctx, o)
-			return // what waits will find out when it works again
+			return nil // what waits will find out when it works again
 		default:
 			w.leave(trying)
-			return // Slack is away: each channel is looked up when it has something to post
+			return nil // Slack is away: each channel is looked up when it has something to post
 		}
 	}
+	return again
 }
 
-// inspect says what is wrong with a channel, and joins a public one.
-func (n *Notifier) inspect(ctx context.Context, ref string, c Channel) {
+// inspect says what is wrong with a channel, and joins a public one. It is false if the name stood for another channel,
+// in which Slack may have a message.
+func (n *Notifier) inspect(ctx context.Context, ref string, c Channel) bool {
 	switch {
 	case c.Archived:
 		n.log.WarnContext(ctx, "a channel that the rules name is archived; its events will be kept", "channel", ref, "todo", channelTodo("is_archived"))
@@ -51,12 +87,17 @@ func (n *Notifier) inspect(ctx context.Context, ref string, c Channel) {
 		n.log.WarnContext(ctx, "the bot is not in a private channel that the rules name; its events will be kept", "channel", ref, "todo", channelTodo("not_in_channel"))
 	default:
 		if id, ok := n.directory.known(ref); ok && id == c.ID && c.Member {
-			return
+			return true
 		}
-		if _, o := n.directory.resolve(ctx, ref); o.Kind != Sent && ctx.Err() == nil {
+		_, o := n.directory.resolve(ctx, ref)
+		if errors.Is(o.Err, outbox.ErrPosting) {
+			return false
+		}
+		if o.Kind != Sent && ctx.Err() == nil {
 			n.log.WarnContext(ctx, "channel not resolved, will retry when it has something to post", "channel", ref, "err", o.Reason())
 		}
 	}
+	return true
 }
 
 // warnOfUnnamed says what waits for channels that no rule names: they were renamed in the rules, or mistyped.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"allo-slack/format"
 	"allo-slack/outbox"
 )
 
@@ -64,15 +65,25 @@ func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, last bool) (d
 	if err != nil || p == nil || len(p.Deliveries) == 0 {
 		return err == nil, ctx.Err()
 	}
-	items := n.items(ctx, p.Deliveries)
-	if !fits(p, items) {
+	var message format.Message
+	holds := true
+	if err := guard(func() {
+		items := n.items(ctx, p.Deliveries)
+		if holds = fits(p, items); holds {
+			message = render(p, items)
+		}
+	}); err != nil {
+		n.log.ErrorContext(ctx, "update dropped: the message can't be made", "event_id", p.Deliveries[0].Event, "channel", n.directory.name(p.Channel), "err", err)
+		return true, nil
+	}
+	if !holds {
 		n.log.InfoContext(ctx, "update left out: the digest would no longer hold all that it shows", "channel", n.directory.name(p.Channel))
 		return true, nil
 	}
 	if err := n.pace.rest(ctx); err != nil {
 		return false, err
 	}
-	o := n.slack.update(ctx, p.Channel, p.TS, p.ID, render(p, items))
+	o := n.slack.update(ctx, p.Channel, p.TS, p.ID, message)
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}

@@ -88,7 +88,11 @@ func (n *Notifier) watchOnce(ctx context.Context, now time.Time, warned map[stri
 		if err != nil {
 			return err
 		}
-		if err := n.tellStuck(ctx, at, reasons[channel], now); err != nil {
+		reason := reasons[channel]
+		if reason == "" {
+			reason = at.Why
+		}
+		if err := n.tellStuck(ctx, at, reason, now); err != nil {
 			return err
 		}
 	}
