@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -27,8 +28,9 @@ type directory struct {
 	names  map[string]string // by id, for people
 	listed []Channel         // what Slack told last, for what is asked for soon after
 	at     time.Time
-	hidden string    // the scope without which some channels can't be seen; "" if all can
-	hidAt  time.Time // when Slack said so
+	heirs  map[string]string // by the id of a channel whose name another one has now: that name
+	hidden string            // the scope without which some channels can't be seen; "" if all can
+	hidAt  time.Time         // when Slack said so
 }
 
 // listTTL is how long one listing of channels serves what is asked for: at the start all names are resolved by
@@ -42,7 +44,7 @@ var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
 // newDirectory starts with what the store knows.
 func newDirectory(ctx context.Context, slack *client, store *outbox.Store, log *slog.Logger) (*directory, error) {
-	d := &directory{slack: slack, store: store, log: log, ids: map[string]string{}, names: map[string]string{}}
+	d := &directory{slack: slack, store: store, log: log, ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
 	known, err := store.Channels(ctx)
 	if err != nil {
 		return nil, err
@@ -60,6 +62,25 @@ func (d *directory) learn(c outbox.Channel) {
 	if c.Name != "" {
 		d.names[c.ID] = c.Name
 	}
+}
+
+// inherit notes that a name which stood for a channel stands for another one, to which what waits goes once Slack has
+// nothing in doubt in the old one. With "" it went there.
+func (d *directory) inherit(before, ref string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ref == "" {
+		delete(d.heirs, before)
+		return
+	}
+	d.heirs[before] = ref
+}
+
+// heir returns the name by which what waits for a channel goes to another one; "" if it stays.
+func (d *directory) heir(id string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heirs[id]
 }
 
 // known returns the id of a channel, without asking Slack.
@@ -143,10 +164,15 @@ func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcom
 		}
 	}
 	known := outbox.Channel{Ref: ref, ID: channel.ID, Name: channel.Name}
+	before, _ := d.known(ref)
 	if err := d.store.Resolve(ctx, known); err != nil {
+		if errors.Is(err, outbox.ErrPosting) {
+			d.inherit(before, ref)
+		}
 		return "", storeFailed(err)
 	}
 	d.learn(known)
+	d.inherit(before, "")
 	return channel.ID, o
 }
 

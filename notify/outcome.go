@@ -151,6 +151,9 @@ var kinds = map[string]Kind{
 // warned are the errors that heal, if at all, by a person's hand, but may heal.
 var warned = map[string]bool{"message_limit_exceeded": true, "accesslimited": true, "org_login_required": true}
 
+// noHeader is the Code of a 429 that doesn't say how long to wait.
+const noHeader = "a limit without Retry-After (message_limit_exceeded?)"
+
 // needs reports whether Slack said that a scope is missing.
 func (o Outcome) needs(scope string) bool {
 	var refused slack.SlackErrorResponse
@@ -207,7 +210,7 @@ func limited(err error, w *wire) Outcome {
 	seconds, parse := strconv.Atoi(strings.TrimSpace(w.retryAfter))
 	switch {
 	case w.retryAfter == "":
-		o.RetryAfter, o.Warn, o.Code = longWait, true, "a limit without Retry-After (message_limit_exceeded?)"
+		o.RetryAfter, o.Warn, o.Code = longWait, true, noHeader
 	case parse != nil || seconds < 0:
 		o.RetryAfter = longWait
 	default:

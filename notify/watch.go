@@ -161,7 +161,11 @@ func (n *Notifier) tellStuck(ctx context.Context, at outbox.Stuck, reason string
 		if stuck {
 			note.Lines = append(note.Lines, count(at.Aside, "message was", "messages were")+" set aside")
 		}
-		note.Lines = append(note.Lines, "Set aside since Slack said: "+at.Reason, "See them with: allo-slack failed. Send them again with: allo-slack replay")
+		note.Lines = append(note.Lines, "Set aside since Slack said: "+at.Reason)
+		if todo := wayTodo(at.Reason); todo != "" {
+			note.Lines = append(note.Lines, todo)
+		}
+		note.Lines = append(note.Lines, "See them with: allo-slack failed. Send them again with: allo-slack replay")
 	}
 	told, err := n.tell(ctx, note, at.Channel, now)
 	if err != nil || !told || at.Aside == 0 {

@@ -158,6 +158,9 @@ func (w *worker) next(ctx context.Context) (more bool, err error) {
 	if waits, err := w.store.Waits(ctx, w.channel); err != nil || !waits {
 		return false, err
 	}
+	if ref := w.directory.heir(w.channel); ref != "" {
+		return w.handOver(ctx, ref)
+	}
 	trying, err := w.enter(ctx)
 	if err != nil {
 		return false, err
@@ -194,6 +197,26 @@ func (w *worker) begin(ctx context.Context, tick outbox.Tick) (*outbox.Post, err
 		}
 	}
 	return w.store.Begin(ctx, w.channel, form, waiting[:n], w.onTime(tick))
+}
+
+// handOver has what waits go to the channel that has the name now.
+func (w *worker) handOver(ctx context.Context, ref string) (more bool, err error) {
+	trying, err := w.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	id, o := w.directory.resolve(ctx, ref)
+	if ctx.Err() != nil {
+		w.leave(trying)
+		return false, context.Cause(ctx)
+	}
+	w.report(ctx, o)
+	if o.Kind != Sent {
+		w.changed(ctx, "another channel has the name now, and can't be asked for; will retry", o, 1)
+		return true, w.retry(ctx, o, 5)
+	}
+	w.wake(id)
+	return true, nil
 }
 
 // acquainted returns what waits, once Slack was asked for everybody whom it mentions. While that is asked more may come,
@@ -492,22 +515,10 @@ func (w *worker) healed(ctx context.Context) {
 	}
 }
 
-// channelTodo says what a person can do about a channel that refuses messages.
+// channelTodo says what a person can do about a channel that refuses messages, or whose messages get no further.
 func channelTodo(reason string) string {
 	code, _, _ := strings.Cut(reason, ":")
-	switch {
-	case strings.HasPrefix(code, "HTTP 4"), code == tooLong, strings.HasPrefix(code, "an answer that"):
-		return "something between this machine and Slack answers in its place: look at SLACK_API_URL and at proxies"
-	case strings.HasPrefix(code, "HTTP 5"), code == "no answer", code == "no connection":
-		return "see whether Slack is up (https://slack-status.com) and whether this machine reaches it"
-	}
 	switch code {
-	case "missing_scope":
-		return "add the scope under OAuth & Permissions, or reinstall the app with slack-app.yaml"
-	case "message_limit_exceeded", "a limit without Retry-After (message_limit_exceeded?)":
-		return "the workspace has reached the limit of its plan: see its billing page; what waits goes out once there is room"
-	case "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable":
-		return "nothing: it is tried again by itself"
 	case "channel_not_found":
 		return "create the channel or mend its name in rules.yaml; for a private one type /invite @allo-slack in it"
 	case "not_in_channel":
@@ -515,7 +526,30 @@ func channelTodo(reason string) string {
 	case "is_archived":
 		return "unarchive the channel, or name another in rules.yaml and send what waits there: allo-slack replay -from CHANNEL -channel OTHER"
 	}
+	if todo := wayTodo(code); todo != "" {
+		return todo
+	}
 	return "let the app post in this channel (channel settings, posting permissions)"
+}
+
+// wayTodo says what a person can do about what is wrong on the way to any channel; "" if nothing is.
+func wayTodo(reason string) string {
+	code, _, _ := strings.Cut(reason, ":")
+	switch {
+	case strings.HasPrefix(code, "HTTP 4"), strings.HasPrefix(code, "an answer that"):
+		return "something between this machine and Slack answers in its place: look at SLACK_API_URL and at proxies"
+	case strings.HasPrefix(code, "HTTP 5"), code == "no answer", code == "no connection":
+		return "see whether Slack is up (https://slack-status.com) and whether this machine reaches it"
+	}
+	switch code {
+	case "missing_scope":
+		return "add the scope under OAuth & Permissions, or reinstall the app with slack-app.yaml"
+	case "message_limit_exceeded", noHeader:
+		return "the workspace has reached the limit of its plan: see its billing page; what waits goes out once there is room"
+	case "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable":
+		return "nothing: it is tried again by itself"
+	}
+	return ""
 }
 
 // changed logs a failure that heals by itself, once for each error.
