@@ -59,6 +59,30 @@ func (n *Notifier) report(ctx context.Context, o Outcome) {
 	}
 }
 
+// entry is which gates the caller tries for.
+type entry struct{ health, token bool }
+
+// enter returns when Slack and the token can be worked with, or when it is the caller's turn to try.
+func (n *Notifier) enter(ctx context.Context) (e entry, err error) {
+	if e.token, err = n.token.enter(ctx); err != nil {
+		return e, err
+	}
+	if e.health, err = n.health.gate.enter(ctx); err != nil {
+		n.leave(e)
+		return entry{}, err
+	}
+	return e, nil
+}
+
+func (n *Notifier) leave(e entry) {
+	if e.token {
+		n.token.left()
+	}
+	if e.health {
+		n.health.gate.left()
+	}
+}
+
 // tokenRefused holds everything until the token works; it returns when it is time to try.
 func (n *Notifier) tokenRefused(ctx context.Context, o Outcome) error {
 	if n.token.shutFor(tokenTry) {

@@ -43,14 +43,13 @@ func (n *Notifier) named(ctx context.Context) []string {
 // returns those that are to be asked for again.
 func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) {
 	for _, ref := range refs {
-		w := &worker{Notifier: n, channel: ref}
-		trying, err := w.enter(ctx)
+		trying, err := n.enter(ctx)
 		if err != nil {
 			return nil
 		}
 		channel, o := n.directory.find(ctx, ref)
 		if ctx.Err() != nil {
-			w.leave(trying)
+			n.leave(trying)
 			return nil
 		}
 		n.report(ctx, o)
@@ -70,7 +69,7 @@ func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) 
 			_ = n.tokenRefused(ctx, o)
 			return nil // what waits will find out when it works again
 		default:
-			w.leave(trying)
+			n.leave(trying)
 			return nil // Slack is away: each channel is looked up when it has something to post
 		}
 	}

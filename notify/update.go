@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// updateTries is how often an update is tried before it is dropped.
-	updateTries = 8
+	// updateTries is how often an update is tried before it is dropped, while Slack answers other calls.
+	updateTries = 16
 	// updatesAtOnce is how many updates are read from the store together.
 	updatesAtOnce = 50
 )
@@ -59,8 +59,23 @@ func (n *Notifier) update(ctx context.Context) {
 	}
 }
 
-// updateOne makes one update; done is false if it is to be tried again. The error is ctx's.
+// updateOne makes one update; done is false if it is to be tried again. The last try is the last only if Slack answers
+// other calls: an outage is waited for. The error is ctx's.
 func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, last bool) (done bool, err error) {
+	asked := false
+	trying, err := n.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if !asked {
+			n.leave(trying)
+		}
+	}()
+	if err := n.pace.rest(ctx); err != nil {
+		return false, err
+	}
+	// Only now, as all that may take long.
 	p, err := n.store.SentPost(ctx, u.Post)
 	if err != nil || p == nil || len(p.Deliveries) == 0 {
 		return err == nil, ctx.Err()
@@ -80,13 +95,11 @@ func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, last bool) (d
 		n.log.InfoContext(ctx, "update left out: the digest would no longer hold all that it shows", "channel", n.directory.name(p.Channel))
 		return true, nil
 	}
-	if err := n.pace.rest(ctx); err != nil {
-		return false, err
-	}
 	o := n.slack.update(ctx, p.Channel, p.TS, p.ID, message)
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
+	asked = true
 	n.metrics.updates.WithLabelValues(o.Kind.String()).Inc()
 	n.report(ctx, o)
 	switch o.Kind {
@@ -95,8 +108,12 @@ func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, last bool) (d
 		return true, nil
 	case Wait:
 		return false, n.wait(ctx, o)
-	case Later, Unsure, RefusedToken:
-		if !last && o.Code != "missing_scope" {
+	case RefusedToken:
+		if o.Code != "missing_scope" {
+			return false, n.tokenRefused(ctx, o)
+		}
+	case Later, Unsure:
+		if !last || n.directory.hello(ctx).Kind != Sent {
 			return false, nil
 		}
 	}

@@ -122,30 +122,6 @@ func (w *worker) resolved(ctx context.Context) (string, bool) {
 	return "", false
 }
 
-// entry is which gates the caller tries for.
-type entry struct{ health, token bool }
-
-// enter returns when Slack and the token can be worked with, or when it is this worker's turn to try.
-func (w *worker) enter(ctx context.Context) (e entry, err error) {
-	if e.token, err = w.token.enter(ctx); err != nil {
-		return e, err
-	}
-	if e.health, err = w.health.gate.enter(ctx); err != nil {
-		w.leave(e)
-		return entry{}, err
-	}
-	return e, nil
-}
-
-func (w *worker) leave(e entry) {
-	if e.token {
-		w.token.left()
-	}
-	if e.health {
-		w.health.gate.left()
-	}
-}
-
 // next settles one post; more is false if nothing waits. The error is the store's, or ctx's.
 func (w *worker) next(ctx context.Context) (more bool, err error) {
 	post, err := w.store.OpenPost(ctx, w.channel)
