@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,40 +31,50 @@ func (s *Server) postMessage(f url.Values, now time.Time) answer {
 	if err := Check(f.Get("text"), f.Get("blocks"), f.Get("metadata")); err != nil {
 		return refuseError(err)
 	}
-	var parent *message
-	if ts := f.Get("thread_ts"); ts != "" {
-		if _, good := parseTS(ts); !good {
-			return refuse("invalid_arguments")
-		}
-		if parent = ch.byTS[ts]; parent != nil && parent.ThreadTS != "" {
-			parent = ch.byTS[parent.ThreadTS]
-		}
+	thread := f.Get("thread_ts")
+	if _, good := parseTS(thread); thread != "" && !good {
+		return refuse("invalid_arguments")
 	}
 
-	m := &message{micros: max(now.UnixMicro(), s.lastTS+1)}
-	s.lastTS = m.micros
-	m.Post = Post{
-		Channel: ch.ID, ChannelName: ch.Name, TS: formatTS(m.micros), User: botUser, At: now, VisibleAt: now,
+	m := &message{parent: ch.thread(thread), Post: Post{
+		User:     botUser,
 		Text:     f.Get("text"),
 		Blocks:   raw(f.Get("blocks")),
 		Metadata: raw(f.Get("metadata")),
 		OverLong: length(f.Get("text")) > splitText,
 		Unfurls:  !off(f.Get("unfurl_links")) || !off(f.Get("unfurl_media")),
 		Pings:    pings(f.Get("text"), f.Get("blocks"), flag(f, "link_names") || f.Get("parse") == "full"),
-	}
-	if parent != nil {
-		m.ThreadTS = parent.TS
-		m.Broadcast = flag(f, "reply_broadcast")
-		parent.replies = append(parent.replies, m)
-		parent.Replies = len(parent.replies)
-		s.note(ch.ID, parent.TS)
-	}
+	}}
+	m.Broadcast = m.parent != nil && flag(f, "reply_broadcast")
 	ch.lastPost = now
-	ch.keep(m)
-	s.note(ch.ID, m.TS)
+	s.put(ch, m, now)
 	a := ok(map[string]any{"channel": ch.ID, "ts": m.TS, "message": m.json(true)})
 	a.post = m
 	return a
+}
+
+// put gives a message its ts and place, and keeps it. The caller holds mu.
+func (s *Server) put(ch *channel, m *message, now time.Time) {
+	m.micros = max(now.UnixMicro(), s.lastTS+1)
+	s.lastTS = m.micros
+	m.Channel, m.ChannelName, m.TS, m.At, m.VisibleAt = ch.ID, ch.Name, formatTS(m.micros), now, now
+	if m.parent != nil {
+		m.ThreadTS = m.parent.TS
+		m.parent.replies = append(m.parent.replies, m)
+		m.parent.Replies = len(m.parent.replies)
+		s.note(ch.ID, m.parent.TS)
+	}
+	ch.keep(m)
+	s.note(ch.ID, m.TS)
+}
+
+// thread is the message that a thread hangs on, by its ts or that of a reply; nil if there is none.
+func (ch *channel) thread(ts string) *message {
+	m := ch.byTS[ts]
+	if m != nil && m.parent != nil {
+		return ch.byTS[m.ThreadTS]
+	}
+	return m
 }
 
 // update changes a message. Blocks and metadata stay as they are unless given.
@@ -77,8 +88,11 @@ func (s *Server) update(f url.Values, now time.Time) answer {
 		return refuse("is_archived")
 	}
 	m := ch.byTS[f.Get("ts")]
-	if m == nil {
+	switch {
+	case m == nil, m.deleted: // what Slack says of a tombstone is not documented
 		return refuse("message_not_found")
+	case m.raw != nil:
+		return refuse("cant_update_message")
 	}
 	text, blocks, metadata := m.Text, string(m.Blocks), string(m.Metadata)
 	for field, to := range map[string]*string{"text": &text, "blocks": &blocks, "metadata": &metadata} {
@@ -138,6 +152,48 @@ func refuseError(err error) answer {
 
 // json is a message as Slack tells it, with its metadata only if that is asked for.
 func (m *message) json(metadata bool) map[string]any {
+	o := m.words(metadata)
+	switch {
+	case m.parent != nil && m.raw == nil:
+		o["thread_ts"] = m.ThreadTS
+		o["parent_user_id"] = m.parent.User
+		if m.Broadcast {
+			o["subtype"] = "thread_broadcast"
+		}
+	case len(m.replies) > 0:
+		users := []string{}
+		for _, r := range m.replies {
+			if !slices.Contains(users, r.User) {
+				users = append(users, r.User)
+			}
+		}
+		o["thread_ts"] = m.TS
+		o["reply_count"] = len(m.replies)
+		o["reply_users_count"] = len(users)
+		o["reply_users"] = users
+		o["latest_reply"] = m.replies[len(m.replies)-1].TS
+		o["subscribed"] = false
+		o["is_locked"] = false
+	}
+	return o
+}
+
+// words is what a message says, without what its thread adds.
+func (m *message) words(metadata bool) map[string]any {
+	if m.deleted {
+		return map[string]any{"type": "message", "subtype": "tombstone", "hidden": true, "user": m.User, "ts": m.TS,
+			"text": "This message was deleted."}
+	}
+	if m.raw != nil {
+		o := map[string]any{}
+		for field, v := range m.raw {
+			if metadata || field != "metadata" {
+				o[field] = v
+			}
+		}
+		o["ts"] = m.TS
+		return o
+	}
 	o := map[string]any{
 		"type": "message", "user": botUser, "ts": m.TS, "bot_id": botID, "app_id": appID, "team": teamID, "text": m.Text,
 		"bot_profile": map[string]any{"id": botID, "app_id": appID, "user_id": botUser, "name": botName, "deleted": false,
@@ -151,22 +207,6 @@ func (m *message) json(metadata bool) map[string]any {
 	}
 	if m.Edited {
 		o["edited"] = map[string]any{"user": botUser, "ts": m.EditedTS}
-	}
-	switch {
-	case m.ThreadTS != "":
-		o["thread_ts"] = m.ThreadTS
-		o["parent_user_id"] = botUser
-		if m.Broadcast {
-			o["subtype"] = "thread_broadcast"
-		}
-	case len(m.replies) > 0:
-		o["thread_ts"] = m.TS
-		o["reply_count"] = len(m.replies)
-		o["reply_users_count"] = 1
-		o["reply_users"] = []string{botUser}
-		o["latest_reply"] = m.replies[len(m.replies)-1].TS
-		o["subscribed"] = false
-		o["is_locked"] = false
 	}
 	return o
 }

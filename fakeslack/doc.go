@@ -10,7 +10,9 @@
 //   - It misbehaves when told to (Fault, Chaos): takes a message and loses the answer, answers with garbage, goes away.
 //   - What was taken is seen: by conversations.history, by Posts, and on the page, each message with a ts of its own
 //     that is greater than all before it.
+//   - It holds what other people say too (Others), which the bot may read but neither owns nor changes, and what is
+//     deleted goes as in Slack (DeletePost).
 //   - What it keeps is bounded: the last 10,000 messages of a channel and the last 20,000 calls. All of it is in memory.
 //
-// What it does not do: files, interactivity, direct messages, deleting, users' tokens, events.
+// What it does not do: files, interactivity, direct messages, chat.delete, users' tokens, events.
 package fakeslack

@@ -111,11 +111,8 @@ func (s *Server) replies(f url.Values, now time.Time) answer {
 		return refuse("thread_not_found")
 	}
 	page, next := []any{}, ""
-	if sp.cursor == 0 {
-		page = append(page, parent.json(sp.metadata))
-	}
-	for _, m := range parent.replies {
-		if m.VisibleAt.After(now) || !sp.has(m.micros) || m.micros < sp.cursor {
+	for _, m := range append([]*message{parent}, parent.replies...) {
+		if m.micros < sp.cursor || m != parent && (m.VisibleAt.After(now) || !sp.has(m.micros)) {
 			continue
 		}
 		if len(page) == sp.limit {

@@ -51,7 +51,7 @@ type liveCall struct {
 }
 
 // live is what happened after revision rev, for the page: the messages that changed, each once, and the state as it
-// is now. For rev 0, and for one so old that it is not known what changed, fresh is true and the messages are the
+// is now. Only the bot's messages are shown. For rev 0, and for one so old that it is not known what changed, fresh is true and the messages are the
 // latest of each channel. Changed is closed when there is more.
 func (s *Server) live(rev int64) (messages []liveMessage, state liveState, now int64, fresh bool, changed <-chan struct{}) {
 	s.mu.Lock()
@@ -61,7 +61,9 @@ func (s *Server) live(rev int64) (messages []liveMessage, state liveState, now i
 	if fresh {
 		for _, ch := range s.channels {
 			for _, m := range ch.posts[max(0, len(ch.posts)-recentPosts):] {
-				messages = append(messages, m.live())
+				if m.own() {
+					messages = append(messages, m.live())
+				}
 			}
 		}
 	} else {
@@ -77,10 +79,11 @@ func (s *Server) live(rev int64) (messages []liveMessage, state liveState, now i
 			if ch == nil {
 				continue
 			}
-			if m := ch.byTS[c.ts]; m != nil {
-				messages = append(messages, m.live())
-			} else {
+			switch m := ch.byTS[c.ts]; {
+			case m == nil || m.deleted:
 				messages = append(messages, liveMessage{Channel: c.channel, TS: c.ts, Gone: true})
+			case m.own():
+				messages = append(messages, m.live())
 			}
 		}
 	}

@@ -40,8 +40,8 @@ type Call struct {
 	Fault  FaultKind  // what was done to it; "" is nothing
 }
 
-// Posts lists the messages of a channel, by name (with or without #) or ID, or of all channels for "", in order of
-// ts. It has those that history does not show yet too.
+// Posts lists the bot's messages in a channel, by name (with or without #) or ID, or of all channels for "", in order of
+// ts. It has those that history does not show yet too, but not those that were deleted.
 func (s *Server) Posts(channel string) []Post {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,11 @@ func (s *Server) posts(channel string) []Post {
 	}
 	var all []*message
 	for _, ch := range list {
-		all = append(all, ch.posts...)
+		for _, m := range ch.posts {
+			if m.own() {
+				all = append(all, m)
+			}
+		}
 	}
 	if len(list) > 1 {
 		sort.Slice(all, func(i, j int) bool { return all[i].micros < all[j].micros })
@@ -72,15 +76,20 @@ func (s *Server) posts(channel string) []Post {
 
 // count is how many messages posts would list.
 func (s *Server) count(channel string) int {
+	list := s.channels
 	if channel != "" {
+		list = nil
 		if ch := s.find(channel); ch != nil {
-			return len(ch.posts)
+			list = append(list, ch)
 		}
-		return 0
 	}
 	n := 0
-	for _, ch := range s.channels {
-		n += len(ch.posts)
+	for _, ch := range list {
+		for _, m := range ch.posts {
+			if m.own() {
+				n++
+			}
+		}
 	}
 	return n
 }
@@ -140,7 +149,9 @@ func (s *Server) WaitCalls(ctx context.Context, method string, n int) ([]Call, e
 	}
 }
 
-// DeletePost deletes a message as a person in Slack would. One with replies leaves them behind, without a parent.
+// DeletePost deletes a message as a person in Slack would. One with replies leaves a tombstone, on which its thread
+// lives on and can be replied to; the tombstone goes with the last reply. One without replies is gone, and a reply to
+// it is posted at the top of the channel.
 func (s *Server) DeletePost(channel, ts string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,14 +160,29 @@ func (s *Server) DeletePost(channel, ts string) {
 		return
 	}
 	m := ch.byTS[ts]
-	delete(ch.byTS, ts)
-	ch.posts = without(ch.posts, m)
-	if parent := ch.byTS[m.ThreadTS]; parent != nil {
+	if len(m.replies) > 0 {
+		m.deleted, m.User = true, "USLACKBOT"
+		s.note(ch.ID, ts)
+		return
+	}
+	ch.drop(m)
+	s.note(ch.ID, ts)
+	if parent := m.parent; parent != nil {
 		parent.replies = without(parent.replies, m)
 		parent.Replies = len(parent.replies)
+		if parent.deleted && parent.Replies == 0 {
+			ch.drop(parent)
+		}
 		s.note(ch.ID, parent.TS)
 	}
-	s.note(ch.ID, ts)
+}
+
+// own reports whether a message is the bot's and still there.
+func (m *message) own() bool { return m.raw == nil && !m.deleted }
+
+func (ch *channel) drop(m *message) {
+	delete(ch.byTS, m.TS)
+	ch.posts = without(ch.posts, m)
 }
 
 func without(list []*message, m *message) []*message {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/json"
 	"net"
 	"net/http"
 	"strings"
@@ -94,7 +95,10 @@ type channel struct {
 type message struct {
 	Post
 	micros  int64
+	parent  *message // what it replies to; nil at the top of the channel
 	replies []*message
+	raw     map[string]json.RawMessage // somebody else's message as it was put there; nil is the bot's own
+	deleted bool                       // a tombstone: deleted, but its thread lives on
 }
 
 // change says which message changed, or that something else did (ts is "").
