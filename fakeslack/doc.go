@@ -7,7 +7,9 @@
 //     not sure it is the stricter of the two. Check is the same judgement without a server.
 //   - It keeps Slack's pace: one message a second a channel, a bucket for the workspace, limits by method, and a 429
 //     that holds for its Retry-After. RateLimited counts how often a client ran into it.
-//   - It misbehaves when told to (Fault, Chaos): takes a message and loses the answer, answers with garbage, goes away.
+//   - It misbehaves when told to (Fault, Chaos): takes a message and loses the answer, answers with garbage or without
+//     end, pages in circles, goes away.
+//   - Each answer is dated by its own clock (Options.Clock).
 //   - What was taken is seen: by conversations.history, by Posts, and on the page, each message with a ts of its own
 //     that is greater than all before it.
 //   - It holds what other people say too (Others), which the bot may read but neither owns nor changes, and what is

@@ -1,6 +1,11 @@
 package fakeslack
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,6 +29,22 @@ const (
 	Redirect           FaultKind = "redirect"              // 307 to Body, or to /api/redirected.METHOD; not taken
 	HalfAnswer         FaultKind = "half answer"           // takes it, sends half of the answer, cuts
 	LateVisible        FaultKind = "late visible"          // takes it, cuts the answer, is in history only after Delay
+	NotOK              FaultKind = "not ok"                // 200 with ok false and no error; not taken
+	Endless            FaultKind = "endless"               // 200 with JSON that never ends, of Body (a space) again and again; not taken
+)
+
+// The ways of pages: those of conversations.history, conversations.replies and conversations.list.
+const (
+	EmptyPage     FaultKind = "empty page"     // nothing on it, has_more, and a cursor of what would have been
+	EndlessCursor FaultKind = "endless cursor" // has_more and a cursor of the first page, always the same one
+	NewCursors    FaultKind = "new cursors"    // has_more and a cursor of the first page, another one each time
+	OddPage       FaultKind = "odd page"       // Body, which is JSON, for the list; or what is no message, and then the list
+)
+
+// An Endless answer is cut at these. What no listener of Listen serves, as a recorder, may be kept in memory whole.
+const (
+	endlessHeard    = 1 << 30
+	endlessRecorded = 64 << 20
 )
 
 // Fault is one misbehaviour. The first that is queued and matches a call applies to it, and is used up after Count.
@@ -44,7 +65,8 @@ type Fault struct {
 // after reports whether the fault takes the call.
 func (k FaultKind) after() bool {
 	switch k {
-	case DropAfterAccept, StatusAfterAccept, GarbageAfterAccept, NoTS, HalfAnswer, LateVisible:
+	case DropAfterAccept, StatusAfterAccept, GarbageAfterAccept, NoTS, HalfAnswer, LateVisible,
+		EmptyPage, EndlessCursor, NewCursors, OddPage:
 		return true
 	}
 	return false
@@ -117,4 +139,67 @@ func (s *Server) use(f *Fault) {
 			return
 		}
 	}
+}
+
+// oddities are what a page of messages shouldn't hold.
+const oddities = `["a string",7,1e999,true,null,[],[{"ts":"1.000000"}],{},{"type":"message","text":"without ts"},` +
+	`{"ts":1700000000.000100},{"ts":null},{"ts":{}},{"ts":"","metadata":null}]`
+
+// page is an answer with its page as a fault wants it; n makes a cursor a new one. Other answers stay as they are.
+func (k FaultKind) page(a answer, body, cursor string, n int64) {
+	list := "messages"
+	if a.body["channels"] != nil {
+		list = "channels"
+	}
+	found, paged := a.body[list].([]any)
+	if !paged {
+		return
+	}
+	more := func(at, suffix string) {
+		if list == "messages" {
+			a.body["has_more"] = true
+		}
+		from, _ := fromCursor(at)
+		a.body["response_metadata"] = map[string]any{"next_cursor": toCursor(from, suffix)}
+	}
+	again := "+" + strconv.FormatInt(n, 10)
+	switch k {
+	case EmptyPage:
+		a.body[list] = []any{}
+		more(cursor, again)
+	case EndlessCursor:
+		more("", "")
+	case NewCursors:
+		more("", again)
+	case OddPage:
+		if body != "" {
+			a.body[list] = json.RawMessage(body)
+			return
+		}
+		var odd []json.RawMessage
+		_ = json.Unmarshal([]byte(oddities), &odd)
+		page := []any{}
+		for _, o := range odd {
+			page = append(page, o)
+		}
+		a.body[list] = append(page, found...)
+	}
+}
+
+// endless writes until the client has gone, the listener stops, or it is enough; then the connection is cut.
+func endless(w http.ResponseWriter, r *http.Request, unit string) {
+	left := endlessRecorded
+	if r.Context().Value(stopKey{}) != nil {
+		left = endlessHeard
+	}
+	if unit == "" {
+		unit = " "
+	}
+	chunk := strings.Repeat(unit, max(1, 32<<10/len(unit)))
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, err := io.WriteString(w, `{"ok":true,"messages":[`)
+	for n := 0; err == nil && left > 0; left -= n {
+		n, err = io.WriteString(w, chunk)
+	}
+	panic(http.ErrAbortHandler)
 }

@@ -18,7 +18,7 @@ type span struct {
 	metadata       bool
 }
 
-func spanOf(f url.Values) (span, *answer) {
+func (s *Server) spanOf(f url.Values) (span, *answer) {
 	sp := span{latest: 1 << 62, inclusive: flag(f, "inclusive"), metadata: flag(f, "include_all_metadata")}
 	no := func(code string) (span, *answer) { a := refuse(code); return sp, &a }
 	var good bool
@@ -32,7 +32,7 @@ func spanOf(f url.Values) (span, *answer) {
 			return no("invalid_ts_latest")
 		}
 	}
-	if sp.limit, good = limitOf(f, 100, maxPage); !good {
+	if sp.limit, good = s.limitOf(f, 100, maxPage); !good {
 		return no("invalid_limit")
 	}
 	if v := f.Get("cursor"); v != "" {
@@ -68,7 +68,7 @@ func (s *Server) history(f url.Values, now time.Time) answer {
 	if no != nil {
 		return *no
 	}
-	sp, no := spanOf(f)
+	sp, no := s.spanOf(f)
 	if no != nil {
 		return *no
 	}
@@ -85,7 +85,7 @@ func (s *Server) history(f url.Values, now time.Time) answer {
 			continue
 		}
 		if len(page) == sp.limit {
-			next = toCursor(m.micros)
+			next = toCursor(m.micros, "")
 			break
 		}
 		page = append(page, m.json(sp.metadata))
@@ -102,7 +102,7 @@ func (s *Server) replies(f url.Values, now time.Time) answer {
 	if no != nil {
 		return *no
 	}
-	sp, no := spanOf(f)
+	sp, no := s.spanOf(f)
 	if no != nil {
 		return *no
 	}
@@ -116,7 +116,7 @@ func (s *Server) replies(f url.Values, now time.Time) answer {
 			continue
 		}
 		if len(page) == sp.limit {
-			next = toCursor(m.micros)
+			next = toCursor(m.micros, "")
 			break
 		}
 		page = append(page, m.json(sp.metadata))

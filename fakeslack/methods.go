@@ -118,7 +118,7 @@ func (s *Server) list(f url.Values, _ time.Time) answer {
 	case private && !s.granted("groups:read"):
 		return s.missing("groups:read")
 	}
-	limit, good := limitOf(f, 100, 1000)
+	limit, good := s.limitOf(f, 100, 1000)
 	if !good {
 		return refuse("invalid_limit")
 	}
@@ -138,7 +138,7 @@ func (s *Server) list(f url.Values, _ time.Time) answer {
 			continue
 		}
 		if len(page) == limit {
-			next = toCursor(int64(i))
+			next = toCursor(int64(i), "")
 			break
 		}
 		page = append(page, ch.json())
@@ -233,18 +233,23 @@ func flag(f url.Values, name string) bool {
 	return v == "1" || v == "true"
 }
 
-// limitOf is the page size that a call asks for.
-func limitOf(f url.Values, usual, most int) (int, bool) {
-	v := f.Get("limit")
-	if v == "" || v == "0" {
-		return usual, true
+// limitOf is the size of the page that a call gets.
+func (s *Server) limitOf(f url.Values, usual, most int) (n int, good bool) {
+	n = usual
+	if v := f.Get("limit"); v != "" && v != "0" {
+		var err error
+		if n, err = strconv.Atoi(v); err != nil || n < 1 || n > most {
+			return 0, false
+		}
 	}
-	n, err := strconv.Atoi(v)
-	return n, err == nil && n >= 1 && n <= most
+	if s.longest > 0 {
+		n = min(n, s.longest)
+	}
+	return n, true
 }
 
-func toCursor(n int64) string {
-	return base64.StdEncoding.EncodeToString([]byte("next:" + strconv.FormatInt(n, 10)))
+func toCursor(n int64, suffix string) string {
+	return base64.StdEncoding.EncodeToString([]byte("next:" + strconv.FormatInt(n, 10) + suffix))
 }
 
 func fromCursor(c string) (int64, bool) {
@@ -253,6 +258,7 @@ func fromCursor(c string) (int64, bool) {
 		return 0, false
 	}
 	digits, there := strings.CutPrefix(string(raw), "next:")
+	digits, _, _ = strings.Cut(digits, "+") // another name for the same place
 	n, err := strconv.ParseInt(digits, 10, 64)
 	return n, there && err == nil && n >= 0
 }

@@ -47,6 +47,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if i := strings.LastIndex(name, "/api/"); i >= 0 {
 		name = name[i+len("/api/"):]
 	}
+	s.stamp(w)
 	form, token, err := read(w, r)
 	if err != nil {
 		writeJSON(w, http.StatusOK, refuse("invalid_form_data").body)
@@ -94,7 +95,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	if fault.Kind != "" && fault.Kind != Slow && !fault.Kind.after() {
-		s.misbehave(w, call, *fault)
+		s.stamp(w)
+		s.misbehave(w, r, call, *fault)
 		return
 	}
 
@@ -111,6 +113,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if kind == LateVisible && a.post != nil {
 		a.post.VisibleAt = now.Add(fault.Delay)
 	}
+	kind.page(a, fault.Body, form.Get("cursor"), s.rev)
 	status := a.status()
 	switch kind {
 	case StatusAfterAccept:
@@ -122,6 +125,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	scopes := strings.Join(s.scopes, ",")
 	s.mu.Unlock()
 
+	s.stamp(w)
 	w.Header().Set("X-OAuth-Scopes", scopes)
 	switch kind {
 	case DropAfterAccept, LateVisible:
@@ -137,6 +141,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		writeAnswer(w, a)
 	}
+}
+
+// stamp dates an answer by the server's own clock, as Slack's answers are, also where no listener of net/http does it.
+func (s *Server) stamp(w http.ResponseWriter) {
+	s.mu.Lock()
+	now := s.clock()
+	s.mu.Unlock()
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 }
 
 // queueFirst puts a fault that was used up too early back to the front of the queue. The caller holds mu.
@@ -171,7 +183,7 @@ func pause(r *http.Request, d time.Duration) bool {
 }
 
 // misbehave carries out a fault that doesn't take the call.
-func (s *Server) misbehave(w http.ResponseWriter, call *Call, f Fault) {
+func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, call *Call, f Fault) {
 	status, body := http.StatusTooManyRequests, refuse(orCode(f.Code, "ratelimited")).body
 	switch f.Kind {
 	case RateLimit:
@@ -183,6 +195,10 @@ func (s *Server) misbehave(w http.ResponseWriter, call *Call, f Fault) {
 		body = refuse(orCode(f.Code, "internal_error")).body
 	case Empty:
 		status, body = http.StatusOK, map[string]any{}
+	case NotOK:
+		status, body = http.StatusOK, map[string]any{"ok": false}
+	case Endless:
+		status, body = http.StatusOK, nil
 	case Status:
 		status, body = orStatus(f.Status, http.StatusServiceUnavailable), nil
 	case Redirect:
@@ -204,6 +220,8 @@ func (s *Server) misbehave(w http.ResponseWriter, call *Call, f Fault) {
 	switch {
 	case f.Kind == CutBefore:
 		panic(http.ErrAbortHandler)
+	case f.Kind == Endless:
+		endless(w, r, f.Body)
 	case f.Kind == Redirect:
 		target := f.Body
 		if target == "" {

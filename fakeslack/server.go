@@ -34,9 +34,13 @@ type Options struct {
 	Token    string           // the only bot token taken; "" takes any that starts with xoxb-
 	Channels []Channel        // to start with
 	Users    []User           // whom users.info and users.lookupByEmail know
-	Clock    func() time.Time // nil is time.Now
+	Clock    func() time.Time // of the workspace and its answers' Date; nil is time.Now. It may be far from the client's
 	NoPace   bool             // leave out all limits but those that a Fault asks for
 	Scopes   []string         // what the token was granted; nil is DefaultScopes
+
+	// ShortPages is how many messages or channels a page has at most, whatever limit the call asks for; 0 is as many as
+	// it asks for. As in Slack, only the cursor tells that there is more, not the length of a page.
+	ShortPages int
 }
 
 // DefaultScopes are the scopes that the app's manifest asks for.
@@ -63,6 +67,7 @@ type User struct {
 type Server struct {
 	clock   func() time.Time
 	noPace  bool
+	longest int // of a page; 0 is as asked for
 	scopes  []string
 	users   []User
 	methods map[string]method
@@ -110,7 +115,7 @@ type change struct {
 // New makes a workspace. It starts nothing: see API and Listen.
 func New(o Options) *Server {
 	s := &Server{
-		clock: o.Clock, noPace: o.NoPace, scopes: o.Scopes, token: o.Token,
+		clock: o.Clock, noPace: o.NoPace, longest: o.ShortPages, scopes: o.Scopes, token: o.Token,
 		users:   append([]User(nil), o.Users...),
 		byID:    map[string]*channel{},
 		byName:  map[string]*channel{},
