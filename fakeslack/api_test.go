@@ -184,6 +184,60 @@ func TestRefusals(t *testing.T) {
 	wantCode(t, err, "invalid_auth")
 }
 
+// A channel that was removed and made anew is another one, and a name belongs to one channel, archived or not.
+func TestNamesAndIDs(t *testing.T) {
+	s := support(Options{NoPace: true})
+	api := start(t, s)
+	post := func(channel string) (id string, err error) {
+		id, _, err = api.PostMessage(channel, say("x")...)
+		return id, err
+	}
+	first := madeUpID("support")
+	given := map[string]bool{first: true}
+	for range 3 {
+		s.RemoveChannel("support")
+		again := s.AddChannel(Channel{Name: "support", BotIsMember: true})
+		if given[again.ID] {
+			t.Errorf("the id %s was given again", again.ID)
+		}
+		given[again.ID] = true
+		if id, err := post("#support"); err != nil || id != again.ID || len(s.Posts("support")) != 1 {
+			t.Errorf("posted to %s, %v; want %s and nothing of before", id, err, again.ID)
+		}
+		_, err := post(first)
+		wantCode(t, err, "channel_not_found")
+		_, err = api.GetConversationInfo(&slack.GetConversationInfoInput{ChannelID: first})
+		wantCode(t, err, "channel_not_found")
+		_, err = api.GetConversationHistory(&slack.GetConversationHistoryParameters{ChannelID: first})
+		wantCode(t, err, "channel_not_found")
+		_, _, _, err = api.UpdateMessage(first, "1700000000.000000", say("x")...)
+		wantCode(t, err, "channel_not_found")
+	}
+	s.AddChannel(Channel{Name: "fixed", ID: "C0FIXED"})
+	s.RemoveChannel("C0FIXED")
+	if again := s.AddChannel(Channel{Name: "fixed", ID: "C0FIXED"}); again.ID == "C0FIXED" {
+		t.Error("an id that was chosen was given again")
+	}
+
+	s.SetChannel("secret", func(c *Channel) { c.Archived = true })
+	was := madeUpID("secret")
+	if c := s.AddChannel(Channel{Name: "secret", BotIsMember: true}); c.ID != was || !c.Archived {
+		t.Errorf("the name of an archived channel was given to %+v", c)
+	}
+	s.SetChannel("secret", func(c *Channel) { c.Name = "#secret-old" })
+	if c := s.AddChannel(Channel{Name: "secret", BotIsMember: true}); c.ID == was || c.Archived {
+		t.Errorf("after the archived one was renamed: %+v, want a new one", c)
+	}
+	_, err := post("#secret")
+	wantCode(t, err, "")
+	_, err = post(was)
+	wantCode(t, err, "is_archived")
+	s.SetChannel("secret-old", func(c *Channel) { c.Archived, c.Name = false, "secret" })
+	if id, err := post("#secret-old"); err != nil || id != was {
+		t.Errorf("posted to %s, %v; want %s, as the name it was to have is taken", id, err, was)
+	}
+}
+
 func TestChannels(t *testing.T) {
 	s := support(Options{NoPace: true})
 	s.AddChannel(Channel{Name: "old", Archived: true})
@@ -264,6 +318,13 @@ func TestScopes(t *testing.T) {
 	wantCode(t, err, "missing_scope")
 	_, _, err = api.PostMessage("#open", say("x")...)
 	wantCode(t, err, "") // chat:write.public
+	mute := support(Options{NoPace: true, Scopes: []string{"channels:read"}})
+	for _, method := range []string{postMessage, "chat.update"} {
+		got := call(t, mute, method, "channel="+madeUpID("support")+"&text=x&ts=1.000000")
+		if got["error"] != "missing_scope" || got["needed"] != "chat:write" || got["provided"] != "channels:read" {
+			t.Errorf("%s without chat:write: %v", method, got)
+		}
+	}
 	got := call(t, s, "conversations.join", "channel="+madeUpID("open"))
 	if got["needed"] != "channels:join" || !strings.Contains(fmt.Sprint(got["provided"]), "chat:write") {
 		t.Errorf("got %v", got)

@@ -77,6 +77,7 @@ type Server struct {
 	channels []*channel // in the order they were added
 	byID     map[string]*channel
 	byName   map[string]*channel
+	given    map[string]bool // all IDs that channels ever had
 	calls    []*Call
 	lastTS   int64
 	pace     pace
@@ -119,6 +120,7 @@ func New(o Options) *Server {
 		users:   append([]User(nil), o.Users...),
 		byID:    map[string]*channel{},
 		byName:  map[string]*channel{},
+		given:   map[string]bool{},
 		changed: make(chan struct{}),
 		methods: methods(),
 	}
@@ -169,8 +171,10 @@ func (s *Server) Listen() (url string, stop func(), err error) {
 	return "http://" + ln.Addr().String() + "/api/", stop, nil
 }
 
-// AddChannel adds a channel and returns it with its ID. If there is one of that name already, that one is returned
-// as it is.
+// AddChannel adds a channel and returns it with its ID, which no channel had before: one that was removed and is added
+// again gets another ID, whatever it asks for. If there is one of that name already, that one is returned as it is:
+// an archived channel keeps its name until it is renamed.
+// Source: https://slack.com/help/articles/213185307-Archive-or-delete-a-channel
 func (s *Server) AddChannel(c Channel) Channel {
 	c.Name = bare(c.Name)
 	s.mu.Lock()
@@ -181,9 +185,10 @@ func (s *Server) AddChannel(c Channel) Channel {
 	if c.ID == "" {
 		c.ID = madeUpID(c.Name)
 	}
-	for s.byID[c.ID] != nil { // the name that the ID was made from went to another channel
+	for s.given[c.ID] {
 		c.ID = madeUpID(c.ID)
 	}
+	s.given[c.ID] = true
 	ch := &channel{Channel: c, byTS: map[string]*message{}}
 	s.channels = append(s.channels, ch)
 	s.byID[c.ID], s.byName[c.Name] = ch, ch
@@ -206,8 +211,8 @@ func (s *Server) find(channel string) *channel {
 	return s.byName[bare(channel)]
 }
 
-// SetChannel changes a channel, found by name or ID: archive it, remove the bot, rename it. Its ID stays. Nothing
-// happens if there is none.
+// SetChannel changes a channel, found by name or ID: archive it, remove the bot, rename it. Its ID stays, and
+// so does its name if another channel has the new one. Nothing happens if there is no such channel.
 func (s *Server) SetChannel(name string, change func(*Channel)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,6 +223,9 @@ func (s *Server) SetChannel(name string, change func(*Channel)) {
 	was := ch.Channel
 	change(&ch.Channel)
 	ch.ID, ch.Name = was.ID, bare(ch.Name)
+	if s.byName[ch.Name] != nil {
+		ch.Name = was.Name
+	}
 	if ch.Name != was.Name {
 		delete(s.byName, was.Name)
 		s.byName[ch.Name] = ch
