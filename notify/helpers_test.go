@@ -112,6 +112,9 @@ func newRigWith(t *testing.T, rulesText string, options fakeslack.Options) *rig 
 	t.Helper()
 	r := &rig{t: t, slack: fakeslack.New(options), rules: rulesText, path: filepath.Join(t.TempDir(), "test.db"), log: &journal{}}
 	r.api = r.slack.API()
+	for _, c := range options.Channels[:min(len(options.Channels), 3)] {
+		r.slack.Others(c.Name, fakeslack.OddMessages()...) // a bot is not alone
+	}
 	t.Cleanup(func() {
 		if r.stop != nil {
 			r.stop()

@@ -14,7 +14,7 @@ const (
 	// secondLook is how long after an attempt ended a message that Slack took must show in the history.
 	secondLook = 5 * time.Second
 	// lookFresh is how long before an attempt the last look may have been. What Slack takes late shows later than a look.
-	lookFresh = 3 * time.Second
+	lookFresh = 5 * time.Second
 	// historyTries is how often a history is read whose answers can't be read, or are errors that nobody knows.
 	historyTries = 8
 )
@@ -49,35 +49,32 @@ func (w *worker) turn(ctx context.Context, p *outbox.Post) (now turn, err error)
 			}
 		}
 	}
-	// All waiting comes before the last look: it may take an hour.
-	if now.trying, err = w.enter(ctx); err != nil {
-		return now, err
-	}
-	if now.tick, err = w.pace.wait(ctx, w.channel); err != nil {
-		w.leave(now.trying)
-		return now, err
-	}
+	// The wait for the pace may take an hour, and a token can't be kept: what was looked for before is looked for again.
 	var looked time.Time
-	for p.Doubt && looks != unreadable && time.Since(looked) > lookFresh {
-		w.leave(now.trying) // the look tries by itself
-		looks++
-		ts, readable, err := w.look(ctx, p, looks)
-		if err != nil || ts != "" {
-			w.pace.giveBack()
-			return turn{ts: ts}, err
+	for {
+		if p.Doubt && looks != unreadable && time.Since(looked) > lookFresh {
+			looks++
+			ts, readable, err := w.look(ctx, p, looks)
+			if err != nil || ts != "" {
+				return turn{ts: ts}, err
+			}
+			if !readable {
+				looks = unreadable
+			}
+			looked = time.Now()
 		}
-		if !readable {
-			looks = unreadable
-		}
-		looked = time.Now()
 		if now.trying, err = w.enter(ctx); err != nil {
 			return now, err
 		}
-		if err := w.pace.rest(ctx); err != nil {
+		if now.tick, err = w.pace.wait(ctx, w.channel); err != nil {
 			w.leave(now.trying)
 			return now, err
 		}
-		now.tick = w.pace.touch(w.channel)
+		if !p.Doubt || looks == unreadable || time.Since(looked) <= lookFresh {
+			break
+		}
+		w.leave(now.trying)
+		w.pace.giveBack()
 	}
 	if p.Doubt && looks != unreadable {
 		w.metrics.unsure.WithLabelValues("missing").Inc()

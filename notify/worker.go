@@ -43,6 +43,7 @@ type worker struct {
 	again   bool      // something came while it worked; guarded by Notifier.mu
 	last    string    // the error that was logged last
 	ended   time.Time // when its last attempt ended; zero if it made none
+	strange int       // attempts at its post that something answered in Slack's place, while Slack answered other calls
 
 	rejoined time.Time // when it last tried to become a member of the channel
 }
@@ -229,6 +230,7 @@ func together(waiting []outbox.Delivery) []outbox.Delivery {
 // settle sends a post until it is settled. fresh is true when its first attempt was committed and not yet made.
 func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 	form := p.Form
+	w.strange = 0
 	for {
 		if !fresh {
 			now, err := w.turn(ctx, p)
@@ -346,22 +348,25 @@ func (w *worker) notTaken(ctx context.Context, p *outbox.Post, counts bool, o Ou
 	return w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, counts, o.Reason(), tick) })
 }
 
-// spent reports whether a post was tried often enough with an outcome that is not for ever. What isn't Slack's answer
-// counts only while Slack answers other calls: something between us and Slack may refuse everything for hours.
+// spent reports whether a post was tried often enough with outcomes that aren't for ever. One that isn't Slack's answer
+// counts only if Slack answers other calls meanwhile: something between us and Slack may refuse everything for hours.
 func (w *worker) spent(ctx context.Context, p *outbox.Post, o Outcome) bool {
-	most := unknownMost
+	if !o.Bounded {
+		return false
+	}
+	tries, most := p.Attempts, unknownMost
 	if o.Strange {
-		most = strangeMost
+		hello := w.directory.hello(ctx)
+		w.report(ctx, hello)
+		if w.strange++; hello.Kind != Sent {
+			w.strange = 0
+		}
+		tries, most = w.strange, strangeMost
 	}
 	if len(p.Deliveries) > 1 {
 		most = splitAfter
 	}
-	if !o.Bounded || p.Attempts < most || !o.Strange {
-		return o.Bounded && p.Attempts >= most
-	}
-	hello := w.directory.hello(ctx)
-	w.report(ctx, hello)
-	return hello.Kind == Sent
+	return tries >= most
 }
 
 // giveUp settles a post that can't be posted as it is. The events of a digest go alone, as it may be for one of them; one
