@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -143,6 +144,36 @@ func TestUpdate(t *testing.T) {
 	wantCode(t, err, "channel_not_found")
 	_, _, _, err = api.UpdateMessage(ch, ts, slack.MsgOptionText("x", false), slack.MsgOptionBlocks(slack.NewHeaderBlock(slack.NewTextBlockObject("plain_text", "", false, false))))
 	wantCode(t, err, "invalid_blocks")
+}
+
+// An update without parse is read as people's own words are: names of channels and people become mentions.
+func TestUpdateParses(t *testing.T) {
+	s := support(Options{NoPace: true, Users: []User{{ID: "U1", Name: "ada"}, {ID: "U2", Name: "bob.d", Deleted: true}}})
+	api := start(t, s)
+	id, ts, err := api.PostMessage("#support", say("@here #support")...)
+	if err != nil || s.Posts("")[0].Pings != nil {
+		t.Fatalf("%v; a message pings %q, want nobody", err, s.Posts("")[0].Pings)
+	}
+	for _, c := range []struct{ text, more, want string }{
+		{"plain words, call #1 from a@here.example, see https://e.com/#open, (@nobody) #nowhere", "", ""},
+		{"<https://e.com|@channel> <!date^1^{date}|#open>", "", ""},
+		{"@Here @channel, (@everyone) #support/#open. @ada. @ada @bob.d", "", "@Here @channel @everyone @ada #support"},
+		{"<!here> #secret", "", "<!here> #secret"},
+		{"@here #support @ada", "&parse=none", ""},
+		{"@here #nowhere https://e.com", "&parse=full", "@here #nowhere https://e.com"},
+		{"@here #nowhere", "&parse=none&link_names=1", "@here #nowhere"},
+	} {
+		if got := call(t, s, "chat.update", "channel="+id+"&ts="+ts+c.more+"&text="+url.QueryEscape(c.text)); got["ok"] != true {
+			t.Fatalf("%s: %v", c.text, got)
+		}
+		if got := strings.Join(s.Posts("")[0].Pings, " "); got != c.want {
+			t.Errorf("%s%s pings %q, want %q", c.text, c.more, got, c.want)
+		}
+	}
+	call(t, s, postMessage, "channel=%23support&parse=client&text=@here")
+	if p := s.Posts(""); !cmp.Equal(p[1].Pings, []string{"@here"}) {
+		t.Errorf("a message with parse=client pings %q", p[1].Pings)
+	}
 }
 
 func TestRefusals(t *testing.T) {

@@ -43,7 +43,7 @@ func (s *Server) postMessage(f url.Values, now time.Time) answer {
 		Metadata: raw(f.Get("metadata")),
 		OverLong: length(f.Get("text")) > splitText,
 		Unfurls:  !off(f.Get("unfurl_links")) || !off(f.Get("unfurl_media")),
-		Pings:    pings(f.Get("text"), f.Get("blocks"), flag(f, "link_names") || f.Get("parse") == "full"),
+		Pings:    pings(f.Get("text"), f.Get("blocks"), s.parsed(f, "none")),
 	}}
 	m.Broadcast = m.parent != nil && flag(f, "reply_broadcast")
 	ch.lastPost = now
@@ -108,7 +108,7 @@ func (s *Server) update(f url.Values, now time.Time) answer {
 	}
 	m.Text, m.Blocks, m.Metadata = text, raw(blocks), raw(metadata)
 	m.OverLong = length(text) > splitText
-	m.Pings = pings(text, blocks, flag(f, "link_names") || f.Get("parse") == "full")
+	m.Pings = pings(text, blocks, s.parsed(f, "client"))
 	m.Edited, m.EditedTS = true, formatTS(max(now.UnixMicro(), m.micros))
 	s.note(ch.ID, m.TS)
 	return ok(map[string]any{"channel": ch.ID, "ts": m.TS, "text": m.Text, "message": m.json(true)})

@@ -25,7 +25,7 @@ type Post struct {
 	Replies     int
 	OverLong    bool      // the text is over 4,000 characters: Slack itself would split it
 	Unfurls     bool      // links would be unfurled: unfurl_links and unfurl_media weren't both false
-	Pings       []string  // see Pings; counts link_names and parse=full as well
+	Pings       []string  // see Pings; here the text is parsed as the call had it (parse, link_names)
 	At          time.Time // when it was taken
 	VisibleAt   time.Time // from when on history has it
 }

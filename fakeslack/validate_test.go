@@ -227,7 +227,7 @@ func TestPings(t *testing.T) {
 			}
 		})
 	}
-	if got := pings("@here #general", "", true); len(got) != 2 {
+	if got := pings("@here #general", "", anyWord); len(got) != 2 {
 		t.Errorf("with link_names: got %q, want two", got)
 	}
 }
