@@ -27,8 +27,11 @@ const (
 
 // most is how many calls are made in a minute: a little less than Slack takes, whose clock and minute aren't ours.
 func (t tier) most() int {
-	if t == listing {
+	switch t {
+	case listing:
 		return 17 // Tier 2
+	case greeting:
+		return 200 // several hundred
 	}
 	return 45 // Tier 3 and more
 }

@@ -1,67 +1,132 @@
 package torture
 
 import (
-	"context"
+	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
+
+	"allo-slack/fakeslack"
+	"allo-slack/tests/process"
 )
 
 var token = regexp.MustCompile(`case-\d-\d{5}`)
 
-// shown is which events a channel shows, in order; an event that stands in two messages is there twice.
-func (r *run) shown() map[string][]string {
-	all := map[string][]string{}
-	for _, p := range r.slack.Posts("") {
-		in := string(p.Blocks)
-		if in == "" {
-			in = p.Text
-		}
-		once := map[string]bool{}
-		for _, found := range token.FindAllString(in, -1) {
-			if !once[found] {
-				once[found] = true
-				all[p.ChannelName] = append(all[p.ChannelName], found)
-			}
+// tokens are which events a message shows, in order.
+func tokens(p fakeslack.Post) []string {
+	var list []string
+	for _, found := range token.FindAllString(words(p), -1) {
+		if !slices.Contains(list, found) {
+			list = append(list, found)
 		}
 	}
-	return all
+	return list
 }
 
-// drain waits until every event is shown, at most two minutes after something was shown last.
-func (r *run) drain(all [][]event) func() map[string][]string {
-	want := 0
+// words are what a message shows.
+func words(p fakeslack.Post) string {
+	if len(p.Blocks) == 0 {
+		return p.Text
+	}
+	return string(p.Blocks)
+}
+
+// posts are a channel's messages; those of the one that was made anew begin with the one before.
+func (r *run) posts(channel string) []fakeslack.Post {
+	if channel == anew {
+		return append(r.slack.Posts(former), r.slack.Posts(anew)...)
+	}
+	return r.slack.Posts(channel)
+}
+
+// shown is which events a channel shows, in order; an event that stands in two messages is there twice.
+func (r *run) shown(channel string) []string {
+	var list []string
+	for _, p := range r.posts(channel) {
+		list = append(list, tokens(p)...)
+	}
+	return list
+}
+
+// rooms are the channels of events, and what they are to show.
+func rooms(all [][]event) map[string][]event {
+	rooms := map[string][]event{}
 	for _, events := range all {
 		for _, e := range events {
-			want += len(e.channels)
+			for _, channel := range e.channels {
+				rooms[channel] = append(rooms[channel], e)
+			}
 		}
 	}
-	for {
-		have := 0
-		for _, tokens := range r.shown() {
-			seen := map[string]bool{}
-			for _, found := range tokens {
-				seen[found] = true
+	return rooms
+}
+
+// missing is how many events are not shown yet that are to be.
+func (r *run) missing(all [][]event) int {
+	n := 0
+	for channel, events := range rooms(all) {
+		shown := map[string]bool{}
+		for _, found := range r.shown(channel) {
+			shown[found] = true
+		}
+		for _, e := range events {
+			if !shown[e.token] && !e.refused {
+				n++
 			}
-			have += len(seen)
 		}
-		if have >= want {
-			return r.shown
+	}
+	return n
+}
+
+// alone are the messages that show one event and no other, by channel and event.
+func (r *run) alone(channel string) map[string]fakeslack.Post {
+	alone := map[string]fakeslack.Post{}
+	for _, p := range r.posts(channel) {
+		if list := tokens(p); len(list) == 1 {
+			alone[list[0]] = p
 		}
-		ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
-		_, err := r.slack.WaitPosts(ctx, "", len(r.slack.Posts(""))+1)
-		cancel()
-		if err != nil {
-			return r.shown
+	}
+	return alone
+}
+
+// stale are the messages that don't show what was told of their event later.
+func (r *run) stale(all [][]event) (stale []string) {
+	for channel, events := range rooms(all) {
+		alone := r.alone(channel)
+		for _, e := range events {
+			p, ok := alone[e.token]
+			if !ok {
+				continue
+			}
+			for _, want := range e.shows {
+				if !strings.Contains(words(p), want) || strings.Contains(words(p), "passing") {
+					stale = append(stale, fmt.Sprintf("#%s: the message of %s doesn't show %s: %s", channel, e.token, want, p.Text))
+				}
+			}
+		}
+	}
+	return stale
+}
+
+// drain waits until nothing is left, at most three minutes after it became less.
+func (r *run) drain(left func() int) {
+	least, since := left(), time.Now()
+	for least > 0 && time.Since(since) < 3*time.Minute {
+		pause(r.t.Context(), 200*time.Millisecond)
+		if n := left(); n < least {
+			least, since = n, time.Now()
 		}
 	}
 }
 
 // check compares what channels show with what was sent.
-func (r *run) check(all [][]event, shown map[string][]string) (lost, twice, disorder int) {
+func (r *run) check(all [][]event) (lost, twice, disorder int) {
 	places := map[string]map[string][]int{} // by channel and event
-	for channel, tokens := range shown {
+	for channel := range rooms(all) {
 		places[channel] = map[string][]int{}
-		for i, found := range tokens {
+		for i, found := range r.shown(channel) {
 			places[channel][found] = append(places[channel][found], i)
 		}
 	}
@@ -71,6 +136,9 @@ func (r *run) check(all [][]event, shown map[string][]string) (lost, twice, diso
 		before := map[string]string{}
 		for _, e := range events {
 			for _, channel := range e.channels {
+				if e.refused {
+					continue // and told by failed
+				}
 				expected++
 				at := places[channel][e.token]
 				delete(places[channel], e.token)
@@ -100,4 +168,159 @@ func (r *run) check(all [][]event, shown map[string][]string) (lost, twice, diso
 		r.t.Error("nothing was sent")
 	}
 	return lost, twice, disorder
+}
+
+// checkMessages looks at what messages say, whom they mention, and which thread they are in.
+func (r *run) checkMessages(all [][]event) {
+	for _, stale := range r.stale(all) {
+		r.t.Error(stale)
+	}
+	told, mentioned, replies := 0, 0, 0
+	for channel, events := range rooms(all) {
+		known := map[string]event{}
+		for _, e := range events {
+			known[e.token] = e
+		}
+		first := map[string]fakeslack.Post{} // the message that opened a conversation
+		for _, p := range r.posts(channel) {
+			list := tokens(p)
+			if len(list) == 0 {
+				r.t.Errorf("#%s has a message that shows nothing that was sent: %s", channel, p.Text)
+				continue
+			}
+			one := known[list[0]]
+			if len(list) == 1 {
+				told += len(one.shows)
+				if strings.HasPrefix(channel, "told") && one.conversation == "" {
+					pings := strings.Join(p.Pings, " ")
+					if one.pings == "" && pings != "" || one.pings != "" && (len(p.Pings) != 1 || !strings.Contains(pings, one.pings)) {
+						r.t.Errorf("#%s: the message of %s mentions %q, want %q", channel, one.token, pings, one.pings)
+					}
+					mentioned += len(p.Pings)
+				}
+			}
+			for _, other := range list {
+				if p.ThreadTS != "" && known[other].conversation != one.conversation {
+					r.t.Errorf("#%s: a reply shows %s and %s, which don't belong together", channel, one.token, other)
+				}
+			}
+			opener, opened := first[one.conversation]
+			switch {
+			case p.ThreadTS != "":
+				replies++
+				if one.conversation == "" || !opened || p.ThreadTS != opener.TS {
+					r.t.Errorf("#%s: %s replies to %q, want the message that opened its conversation, %q", channel, one.token, p.ThreadTS, opener.TS)
+				}
+			case len(list) == 1 && one.conversation != "":
+				if opened && opener.Channel == p.Channel {
+					r.t.Errorf("#%s: %s stands at the top, want it in the conversation's thread, %q", channel, one.token, opener.TS)
+				}
+				first[one.conversation] = p
+			}
+		}
+	}
+	r.t.Logf("%d things told later, %d mentions and %d replies looked at", told, mentioned, replies)
+	if told == 0 || mentioned == 0 || replies == 0 {
+		r.t.Error("nothing to look at: no message stood alone, mentioned anybody or replied")
+	}
+}
+
+// command runs a command of the program beside the bot, and returns the lines that it printed.
+func (r *run) command(args ...string) []string {
+	r.t.Helper()
+	b := process.Run(r.t, r.env, args...)
+	if status, err := b.Wait(time.Minute); status != 0 || err != nil {
+		r.t.Errorf("%s: status %d, %v\n%s", strings.Join(args, " "), status, err, b.Log())
+	}
+	return strings.Split(strings.TrimSpace(b.Log()), "\n")
+}
+
+// failed fails unless the program lists exactly what Slack refused, and returns how much that is.
+func (r *run) failed(all [][]event) int {
+	got, want := map[string]int{}, map[string]int{}
+	for channel, events := range rooms(all) {
+		for _, e := range events {
+			if e.refused {
+				want["#"+channel]++
+			}
+		}
+	}
+	n := 0
+	for _, line := range r.command("failed", "-json") {
+		var f struct{ Channel, State, Reason string }
+		if line == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(line), &f); err != nil || f.State != "set aside" || !strings.HasPrefix(f.Reason, "invalid_blocks") {
+			r.t.Errorf("failed lists %s (%v), want only what Slack refused", line, err)
+			continue
+		}
+		got[f.Channel]++
+		n++
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		r.t.Errorf("failed lists %v by channel, want %v", got, want)
+	}
+	return n
+}
+
+// checkNotes fails unless the ops channel has heard once of each channel in which something was set aside.
+func (r *run) checkNotes(all [][]event) {
+	notes := map[string]int{}
+	r.drain(func() (left int) {
+		clear(notes)
+		for _, p := range r.slack.Posts(ops) {
+			for _, found := range regexp.MustCompile(`#[a-z0-9-]+: \d+ messages? (was|were) set aside`).FindAllString(p.Text, -1) {
+				notes[strings.SplitN(found, ":", 2)[0]]++
+			}
+		}
+		for channel, events := range rooms(all) {
+			if slices.ContainsFunc(events, func(e event) bool { return e.refused }) && notes["#"+channel] == 0 {
+				left++
+			}
+		}
+		return left
+	})
+	for channel, events := range rooms(all) {
+		want := 0
+		if slices.ContainsFunc(events, func(e event) bool { return e.refused }) {
+			want = 1
+		}
+		if got := notes["#"+channel]; got != want {
+			r.t.Errorf("the ops channel hears %d times of what was set aside in #%s, want %d", got, channel, want)
+		}
+	}
+}
+
+// replay sends what was refused again, which Slack takes now: it comes last.
+func (r *run) replay(all [][]event) {
+	before := map[string]int{}
+	for channel := range rooms(all) {
+		before[channel] = len(r.shown(channel))
+	}
+	r.command("replay", "-all")
+	left := func() (left int) {
+		for channel, events := range rooms(all) {
+			late := r.shown(channel)[before[channel]:]
+			for _, e := range events {
+				if e.refused && !slices.Contains(late, e.token) {
+					left++
+				}
+			}
+		}
+		return left
+	}
+	r.drain(left)
+	if n := left(); n > 0 {
+		r.t.Errorf("%d of what was sent again are not shown", n)
+	}
+	for channel := range rooms(all) {
+		seen := map[string]bool{}
+		for _, found := range r.shown(channel) {
+			if seen[found] {
+				r.t.Errorf("#%s shows %s twice after a replay", channel, found)
+			}
+			seen[found] = true
+		}
+	}
 }

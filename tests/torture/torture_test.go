@@ -1,10 +1,13 @@
 package torture
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,56 +37,11 @@ func number(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-const (
-	senders  = 4
-	channels = 12
-)
-
-// rulesText gives each sender channels of its own, and some events a second one that all share.
-func rulesText() string {
-	var b strings.Builder
-	b.WriteString("rules:\n  - {name: shared, match: {number: \"+33199000000\"}, channel: \"#shared\", continue: true}\n")
-	for c := range channels {
-		fmt.Fprintf(&b, "  - {name: c%d, match: {number: \"+331980000%02d\"}, channel: \"#c%d\"}\n", c, c, c)
-	}
-	return b.String()
-}
-
-// event is one of a sender's, in the order in which it sends them.
-type event struct {
-	token    string // found in whatever shows it
-	body     string
-	channels []string
-}
-
-// makeEvent makes the n-th event of a sender.
-func makeEvent(r *rand.Rand, sender, n int) event {
-	c := sender + senders*r.IntN(channels/senders)
-	e := event{token: fmt.Sprintf("case-%d-%05d", sender, n), channels: []string{fmt.Sprintf("c%d", c)}}
-	line, theirs := fmt.Sprintf("+331980000%02d", c), fmt.Sprintf("+141555501%02d", r.IntN(100))
-	dialled := ""
-	if r.IntN(4) == 0 {
-		dialled = "+33199000000"
-		e.channels = append(e.channels, "shared")
-	}
-	switch r.IntN(4) {
-	case 0:
-		if dialled == "" {
-			e.body = fmt.Sprintf(`{"topic":"SMS_RECEIVED","data":{"id":%q,"direction":"INBOUND","from_number":%q,"to_number":%q,"content":%q}}`, e.token, theirs, line, e.token)
-			break
-		}
-		fallthrough
-	default:
-		e.body = fmt.Sprintf(`{"topic":"CALL_RECEIVED","data":{"id":%q,"direction":"INBOUND","result":"ANSWERED","length_in_minutes":1,"from_number":%q,
-			"to_number":%q,"original_to_number":%q,"one_sentence_summary":%q}}`, e.token, theirs, line, dialled, e.token)
-	}
-	return e
-}
-
 // run is one torture.
 type run struct {
 	t     *testing.T
 	slack *fakeslack.Server
+	rooms []string // all channels
 	env   []string
 	bot   atomic.Pointer[process.Bot]
 
@@ -91,7 +49,10 @@ type run struct {
 	rand   *rand.Rand
 	faults map[fakeslack.FaultKind]int
 
-	kills, accepted, duplicates, retries atomic.Int64
+	poisoned atomic.Bool // Slack refuses what holds poison
+	lookups  int         // faults in a row at looking up people; guarded by mu
+
+	kills, accepted, duplicates, retries, others atomic.Int64
 }
 
 func (r *run) intN(n int) int {
@@ -104,13 +65,25 @@ func (r *run) intN(n int) int {
 func (r *run) chaos(method, _ string) *fakeslack.Fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.rand.IntN(3) != 0 {
-		return nil
+	lookup := method == "users.lookupByEmail"
+	if method == "conversations.join" || r.rand.IntN(3) != 0 || lookup && r.lookups == 2 {
+		if lookup {
+			r.lookups = 0
+		}
+		return nil // whom to mention is asked three times at most
+	}
+	if lookup {
+		r.lookups++
 	}
 	all := []fakeslack.Fault{
 		{Kind: fakeslack.CutBefore}, {Kind: fakeslack.Status, Status: 500}, {Kind: fakeslack.Status, Status: 503}, {Kind: fakeslack.Empty},
 		{Kind: fakeslack.RateLimit, RetryAfter: time.Second}, {Kind: fakeslack.Slow, Delay: time.Duration(r.rand.IntN(900)) * time.Millisecond},
 		{Kind: fakeslack.SlackError, Code: "internal_error"}, {Kind: fakeslack.SlackError, Code: "request_timeout"}, {Kind: fakeslack.Redirect},
+		{Kind: fakeslack.NotOK}, {Kind: fakeslack.Status, Status: 403},
+	}
+	switch method {
+	case "conversations.history", "conversations.replies", "conversations.list":
+		all = append(all, fakeslack.Fault{Kind: fakeslack.EmptyPage}, fakeslack.Fault{Kind: fakeslack.OddPage}, fakeslack.Fault{Kind: fakeslack.OddPage, Body: "{}"})
 	}
 	if method == "chat.postMessage" {
 		all = append(all,
@@ -123,6 +96,52 @@ func (r *run) chaos(method, _ string) *fakeslack.Fault {
 	f.Method = method
 	r.faults[f.Kind]++
 	return &f
+}
+
+// front is what stands before Slack: it refuses what is poisoned, as Slack refuses a message that it can't show.
+func (r *run) front(slack http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return
+		}
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		if r.poisoned.Load() && strings.HasSuffix(req.URL.Path, "chat.postMessage") && bytes.Contains(body, []byte(poison)) {
+			_, _ = io.WriteString(w, `{"ok":false,"error":"invalid_blocks"}`)
+			return
+		}
+		slack.ServeHTTP(w, req)
+	})
+}
+
+// crowd has other people post in the bot's channels until ctx ends.
+func (r *run) crowd(ctx context.Context, rooms []string) {
+	odd := fakeslack.OddMessages()
+	for ctx.Err() == nil {
+		one := odd[r.intN(len(odd))]
+		if len(one) < 10_000 || r.intN(10) == 0 {
+			r.slack.Others(rooms[r.intN(len(rooms))], one)
+			r.others.Add(1)
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// janitor archives a channel and opens it again until ctx ends, and has another one made anew on the way.
+func (r *run) janitor(ctx context.Context) {
+	remake := sync.OnceFunc(func() {
+		r.slack.SetChannel(anew, func(c *fakeslack.Channel) { c.Name, c.Archived = former, true })
+		r.slack.AddChannel(fakeslack.Channel{Name: anew})
+	})
+	for i := 0; ctx.Err() == nil; i++ {
+		pause(ctx, time.Duration(500+r.intN(3000))*time.Millisecond)
+		r.slack.SetChannel(archived, func(c *fakeslack.Channel) { c.Archived = !c.Archived })
+		if i == 2 {
+			remake()
+		}
+	}
+	r.slack.SetChannel(archived, func(c *fakeslack.Channel) { c.Archived = false })
+	remake()
 }
 
 // send hands the bot of the moment an event until it is answered with 200, as Allo does.
@@ -152,8 +171,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// sender sends events one after the other, each of them once more a little later.
-func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand) {
+// sender sends events one after the other, slow milliseconds apart at most, each of them once more a little later.
+func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand, slow int) {
 	for i, e := range events {
 		if r.send(ctx, e.body) {
 			r.duplicates.Add(1) // the answer before was lost with the process
@@ -161,23 +180,26 @@ func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand) {
 		r.accepted.Add(1)
 		if back := rnd.IntN(8); back <= i {
 			if !r.send(ctx, events[i-back].body) && ctx.Err() == nil {
-				r.t.Errorf("%s was answered as new though it was answered before", events[i-back].token)
+				r.t.Errorf("%s was answered as new though it was answered before", events[i-back].body)
 			}
 		}
-		pause(ctx, time.Duration(rnd.IntN(100))*time.Millisecond)
+		pause(ctx, time.Duration(rnd.IntN(slow))*time.Millisecond)
 	}
 	for _, e := range events { // and whatever was left out once more
 		if !r.send(ctx, e.body) && ctx.Err() == nil {
-			r.t.Errorf("%s was answered as new though it was answered before", e.token)
+			r.t.Errorf("%s was answered as new though it was answered before", e.body)
 		}
 	}
 }
 
 // killer ends and starts the bot until ctx ends, and leaves one running.
 func (r *run) killer(ctx context.Context) {
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
 		b := process.Run(r.t, r.env)
 		r.bot.Store(b)
+		if first && b.Ready() { // let it join its channels: a crash loop is no faster at that than one process
+			_, _ = r.slack.WaitCalls(ctx, "conversations.join", len(r.rooms))
+		}
 		if r.intN(5) > 0 && !b.Ready() {
 			r.t.Errorf("the program ended by itself:\n%s", b.Log())
 			return
@@ -196,16 +218,27 @@ func TestTorture(t *testing.T) {
 	total := number(t, "TORTURE_EVENTS", 800)
 	t.Logf("seed %d: TORTURE_SEED=%d TORTURE_EVENTS=%d go test ./tests/torture -run Torture", seed, seed, total)
 
-	r := &run{t: t, slack: fakeslack.New(fakeslack.Options{Token: process.Token}), rand: rand.New(rand.NewPCG(seed, 0)), faults: map[fakeslack.FaultKind]int{}}
-	for c := range channels {
-		r.slack.AddChannel(fakeslack.Channel{Name: fmt.Sprintf("c%d", c)})
+	var users []fakeslack.User
+	for _, p := range people {
+		if p.id != "" {
+			users = append(users, fakeslack.User{ID: p.id, Email: p.email})
+		}
 	}
-	r.slack.AddChannel(fakeslack.Channel{Name: "shared"})
-	url, stop, err := r.slack.Listen()
-	if err != nil {
-		t.Fatal(err)
+	r := &run{t: t, slack: fakeslack.New(fakeslack.Options{Token: process.Token, Users: users, ShortPages: 40}),
+		rand: rand.New(rand.NewPCG(seed, 0)), faults: map[fakeslack.FaultKind]int{}}
+	rooms := append(senderChannels(), shared, urgent, ops)
+	for n := range tellers {
+		rooms = append(rooms, told(n))
 	}
-	t.Cleanup(stop)
+	r.rooms = rooms
+	for _, name := range rooms {
+		r.slack.AddChannel(fakeslack.Channel{Name: name})
+		r.slack.Others(name, fakeslack.OddMessages()...)
+	}
+	r.poisoned.Store(true)
+	server := httptest.NewServer(r.front(r.slack.API()))
+	t.Cleanup(server.Close)
+	url := server.URL + "/api/"
 	dir := t.TempDir()
 	file := filepath.Join(dir, "rules.yaml")
 	if err := os.WriteFile(file, []byte(rulesText()), 0o600); err != nil {
@@ -214,33 +247,51 @@ func TestTorture(t *testing.T) {
 	r.env = process.Environ(url, file, filepath.Join(dir, "test.db"))
 	r.slack.Chaos(r.chaos)
 
-	all := make([][]event, senders)
+	all := make([][]event, senders+tellers)
 	for s := range all {
 		rnd := rand.New(rand.NewPCG(seed, uint64(s)+1))
+		if teller := s - senders; teller >= 0 {
+			for n := range max(total/50, 5) {
+				all[s] = append(all[s], makeStory(rnd, teller, n)...)
+			}
+			continue
+		}
 		for n := range total / senders {
 			all[s] = append(all[s], makeEvent(rnd, s, n))
 		}
 	}
-	killing, stopKilling := context.WithCancel(t.Context())
-	defer stopKilling()
-	var sending, killer sync.WaitGroup
-	killer.Go(func() { r.killer(killing) })
+	busy, rest := context.WithCancel(t.Context())
+	defer rest()
+	var sending, world sync.WaitGroup
+	world.Go(func() { r.killer(busy) })
+	world.Go(func() { r.crowd(busy, rooms) })
+	world.Go(func() { r.janitor(busy) })
 	for s, events := range all {
 		rnd := rand.New(rand.NewPCG(seed, uint64(s)+100))
-		sending.Go(func() { r.sender(t.Context(), events, rnd) })
+		slow := 100
+		if s >= senders {
+			slow = 1500
+		}
+		sending.Go(func() { r.sender(t.Context(), events, rnd, slow) })
 	}
 	sending.Wait()
-	stopKilling()
-	killer.Wait()
+	rest()
+	world.Wait()
 	r.slack.Chaos(nil)
 	calm := time.Now()
 	b := r.bot.Load()
-	shown := r.drain(all)
+	r.drain(func() int { return r.missing(all) })
 	took := time.Since(calm)
+	r.drain(func() int { return len(r.stale(all)) })
+	refused := r.failed(all)
+	lost, twice, disorder := r.check(all)
+	r.checkMessages(all)
+	r.checkNotes(all)
+	r.poisoned.Store(false)
+	r.replay(all)
 	if status, err := b.Stop(10 * time.Second); status != 0 || err != nil {
 		t.Errorf("stopped with %d, %v", status, err)
 	}
-	lost, twice, disorder := r.check(all, shown())
 	if n := r.slack.RateLimited(); n > 0 {
 		over := map[string]int{}
 		for _, c := range r.slack.Calls("") {
@@ -250,8 +301,8 @@ func TestTorture(t *testing.T) {
 		}
 		t.Errorf("%d calls were over Slack's pace: %v", n, over)
 	}
-	t.Logf("seed %d: %d events answered, %d kills, faults %v, %d tries that were not answered, %d answered again after a kill; lost %d, twice %d, out of order %d; %s from the last fault to the last event",
-		seed, r.accepted.Load(), r.kills.Load(), r.faults, r.retries.Load(), r.duplicates.Load(), lost, twice, disorder, took.Round(time.Millisecond))
+	t.Logf("seed %d: %d events answered, %d kills, faults %v, %d messages by others, %d tries that were not answered, %d answered again after a kill; lost %d, twice %d, out of order %d, over pace %d; %d refused and replayed; %s from the last fault to the last event",
+		seed, r.accepted.Load(), r.kills.Load(), r.faults, r.others.Load(), r.retries.Load(), r.duplicates.Load(), lost, twice, disorder, r.slack.RateLimited(), refused, took.Round(time.Millisecond))
 	if t.Failed() {
 		keep := filepath.Join(os.TempDir(), fmt.Sprintf("torture-%d.log", seed))
 		if err := os.WriteFile(keep, []byte(b.Log()), 0o600); err == nil {
