@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -216,44 +215,6 @@ func (s *Store) LastHeard(ctx context.Context, now time.Time) (time.Time, error)
 	}
 	return now, s.SetFact(ctx, fact, []byte(now.UTC().Format(time.RFC3339)))
 }
-
-// Stored is an event that the outbox holds, and where it went or waits to go.
-type Stored struct {
-	ID       int64
-	Body     []byte
-	Received time.Time
-	Fate     string   // routed, muted or unrouted
-	Channels []string // by id, or as the rule has them where the id isn't known
-}
-
-// Stored calls visit for each of Allo's events that came in since a time, in their order.
-func (s *Store) Stored(ctx context.Context, since time.Time, visit func(Stored) error) error {
-	rows, err := s.db.QueryContext(ctx, storedQuery, millis(since), Allo)
-	if err != nil {
-		return fmt.Errorf("reading events: %w", explain(err))
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var e Stored
-		var received int64
-		var channels sql.NullString
-		if err := rows.Scan(&e.ID, &e.Body, &received, &e.Fate, &channels); err != nil {
-			return fmt.Errorf("reading events: %w", err)
-		}
-		e.Received = fromMillis(received)
-		if channels.Valid {
-			e.Channels = strings.Split(channels.String, "\n")
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
-	}
-	return explain(rows.Err())
-}
-
-const storedQuery = `SELECT e.id, e.body, e.received_at, e.fate,
-	(SELECT group_concat(d.channel, char(10)) FROM deliveries d WHERE d.event = e.id AND d.part = 0)
-	FROM events e WHERE e.received_at >= ? AND e.kind = ? ORDER BY e.received_at, e.id`
 
 // Delivered returns an event as a rule has it delivered, in any channel; nil if there is none, or none any more.
 func (s *Store) Delivered(ctx context.Context, event int64, rule string) (*Delivery, error) {
