@@ -11,7 +11,8 @@
 //   - Nothing is deleted before it was delivered, muted or unrouted for the time that Purge is given.
 //
 // Writes share commits: what is asked for while one is on its way to disk goes into the next (group commit). A
-// commit that fails is run again one by one, so that one bad write spoils no other.
+// commit that fails for one of its writes is run again one by one, so that one bad write spoils no other. One that fails
+// for the store, whose disk is full or whose file is locked or gone, is the answer for all of them: see ErrUnavailable.
 //
 // The package knows neither Slack nor rules. Its engine is SQLite: WAL, synchronous=FULL, one writer, readers
 // beside it.
@@ -31,13 +32,15 @@ type Store struct {
 	db     *sql.DB // for reading
 	writer *writer
 	lock   io.Closer
+	full   error // see Full
 }
 
 // ErrClosed says that the store was closed before a write was made.
 var ErrClosed = errors.New("the store is closed")
 
 // Open opens the outbox of a bot, and creates it where there is none. url is `sqlite:PATH`. Only one process may
-// have a store open this way; the lock dies with its process. The error says what to do.
+// have a store open this way; the lock dies with its process. The error says what to do. A store that can be read, and
+// can't be written only because its disk is full, is opened: see Full.
 func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, true)
 }
@@ -48,7 +51,12 @@ func OpenBeside(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, false)
 }
 
-// Close ends the writes that were begun and closes the store.
+// Full returns why the store could not be written when it was opened, which is that its disk was full; nil if it could.
+// What is written fails until there is room. Purge may make some.
+func (s *Store) Full() error { return s.full }
+
+// Close ends the writes that were begun and closes the store. For another process's lock it waits a second, for all
+// writes together.
 func (s *Store) Close() error {
 	errs := []error{s.writer.close(), s.db.Close()}
 	if s.lock != nil {
@@ -57,7 +65,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Check reports whether the store can be written now, by writing: something else each time, as SQLite writes nothing
+// Check reports whether the store can be written now, to the files that were opened, by writing: something else each time, as SQLite writes nothing
 // where nothing changes.
 func (s *Store) Check(ctx context.Context) error {
 	return s.SetFact(ctx, "checked", []byte(time.Now().UTC().Format(time.RFC3339Nano)))
@@ -78,7 +86,7 @@ func (s *Store) Fact(ctx context.Context, name string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, explain(err))
 	}
 	return value, nil
 }

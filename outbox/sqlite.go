@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
@@ -79,10 +81,11 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	} else if err := exists(path); err != nil {
 		return nil, err
 	}
-	db, err := connect(path, settings)
-	if err != nil {
+	keep := &keeper{}
+	if keep.Connector, err = connector(path, url.Values{"_pragma": settings, "mode": {"rw"}}); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	db := sql.OpenDB(keep)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -103,11 +106,19 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	if err := assert(ctx, conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, explain(err)), conn.Close())
 	}
-	s.db, s.writer = db, newWriter(conn)
-	if exclusive {
-		if err := s.Check(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s can't be written: %w", path, err), s.writer.close())
-		}
+	if keep.files, err = identify(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), conn.Close())
+	}
+	s.db, s.writer = db, newWriter(conn, keep.files)
+	if !exclusive {
+		return s, nil
+	}
+	switch err := s.Check(ctx); {
+	case isFull(err):
+		// What it holds can be read, and a purge may make room: a bot that did not start would never do that.
+		s.full = fmt.Errorf("%s can't be written: %w", path, err)
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("%s can't be written: %w", path, err), s.writer.close())
 	}
 	return s, nil
 }
@@ -172,13 +183,77 @@ func create(ctx context.Context, path string) error {
 	return db.Close()
 }
 
+// connect opens a file, and makes one where there is none.
 func connect(path string, pragmas []string) (*sql.DB, error) {
-	q := url.Values{"_pragma": pragmas}
-	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode())
+	c, err := connector(path, url.Values{"_pragma": pragmas})
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(connector), nil
+	return sql.OpenDB(c), nil
+}
+
+func connector(path string, query url.Values) (driver.Connector, error) {
+	return sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode())
+}
+
+// keeper opens connections to the files that were opened first, and to no others: one to a database that has taken their
+// place would read their log as that one's.
+type keeper struct {
+	driver.Connector
+	files files // none until the first connection is open
+}
+
+// Connect opens a connection.
+func (k *keeper) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := k.files.same(); err != nil {
+		return nil, err
+	}
+	return k.Connector.Connect(ctx)
+}
+
+// files are the database and its log, as they were when they were opened. What is written to files that have no name any
+// more is gone with the process, and SQLite doesn't mind.
+type files []file
+
+type file struct {
+	path string
+	info fs.FileInfo
+}
+
+// identify notes which files a database is in. They are looked at, never opened: closing them would give up SQLite's
+// locks.
+func identify(path string) (files, error) {
+	real, err := filepath.EvalSymlinks(path) // beside which SQLite keeps the log
+	if err != nil {
+		return nil, err
+	}
+	var all files
+	for _, path := range []string{path, real + "-wal"} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, file{path, info})
+	}
+	return all, nil
+}
+
+// same reports whether the files are still where they were opened; the error says what happened and what to do. It costs
+// a few microseconds.
+func (f files) same() error {
+	const todo = "nothing is stored until then: put the file back, or restart the bot to begin with what is there now"
+	for _, was := range f {
+		now, err := os.Stat(was.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+			return unavailable{fmt.Errorf("%s was removed while it was open; %s", was.path, todo)}
+		case err != nil:
+			return unavailable{fmt.Errorf("%s can't be looked at: %w", was.path, err)}
+		case !os.SameFile(was.info, now):
+			return unavailable{fmt.Errorf("%s was replaced by another file while it was open; %s", was.path, todo)}
+		}
+	}
+	return nil
 }
 
 // ours refuses a file that is not SQLite, is damaged, or is some other program's.
@@ -244,25 +319,49 @@ func assert(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// explain says what SQLite's codes ask a person to do.
+// unavailable is an error that says that the store as a whole can't be worked with.
+type unavailable struct{ error }
+
+func (u unavailable) Unwrap() error { return u.error }
+
+// Is reports that it is ErrUnavailable.
+func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
+
+// explain says what SQLite's codes ask a person to do, and which of them are ErrUnavailable.
 func explain(err error) error {
 	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	switch e.Code() & 0xff {
+	switch kind(e) {
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("the disk is full; make room or extend the volume: %w", err)
+		return unavailable{fmt.Errorf("the disk is full; make room or extend the volume: %w", err)}
 	case sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("not a SQLite database; let DATABASE_URL name another file, or move this one away: %w", err)
+		return unavailable{fmt.Errorf("not a SQLite database; let DATABASE_URL name another file, or move this one away: %w", err)}
 	case sqlite3.SQLITE_CORRUPT:
-		return fmt.Errorf("the database is damaged; stop the bot, keep a copy, and restore the volume's last snapshot or recover it (sqlite3 FILE .recover): %w", err)
+		return unavailable{fmt.Errorf("the database is damaged; stop the bot, keep a copy, and restore the volume's last snapshot or recover it (sqlite3 FILE .recover): %w", err)}
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return fmt.Errorf("it can't be opened for writing by user %d; check the owner of the file and of its folder: %w", os.Getuid(), err)
+		return unavailable{fmt.Errorf("it can't be opened for writing by user %d; check the owner of the file and of its folder: %w", os.Getuid(), err)}
 	case sqlite3.SQLITE_IOERR:
-		return fmt.Errorf("the disk failed: %w", err)
+		return unavailable{fmt.Errorf("the disk failed: %w", err)}
 	case sqlite3.SQLITE_BUSY:
-		return fmt.Errorf("another process kept it locked for over 8 s: %w", err)
+		return unavailable{fmt.Errorf("another process kept it locked for over 8 s: %w", err)}
+	case sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
+		return unavailable{err}
 	}
 	return err
+}
+
+// kind is the kind of an error of SQLite's.
+func kind(e *sqlite.Error) int {
+	if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+		return sqlite3.SQLITE_FULL // there is no room for the 32 KB that all who read share
+	}
+	return e.Code() & 0xff
+}
+
+// isKind reports whether an error is of a kind of SQLite's.
+func isKind(err error, want int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && kind(e) == want
 }

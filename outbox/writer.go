@@ -3,23 +3,39 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// maxBatch bounds how many writes share a commit, so that the first of them never waits long for the last.
-const maxBatch = 256
+const (
+	// maxBatch bounds how many writes share a commit, so that the first of them never waits long for the last.
+	maxBatch = 256
+	// batchWait bounds how long a batch waits for another process's lock, all its runs together: one run waits as long
+	// as SQLite does (see settings), the others get what that leaves.
+	batchWait = 9 * time.Second
+	// closeWait is how long a lock is waited for once the store is to close.
+	closeWait = time.Second
+)
 
 // writer is the one goroutine that writes. Writes that are asked for while a commit is on its way to disk share
 // the next one.
 type writer struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-	ops   chan *op
-	quit  chan struct{}
-	done  chan struct{}
-	once  sync.Once
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	files  files
+	ops    chan *op
+	quit   chan struct{}
+	done   chan struct{}
+	once   sync.Once
+	waits  context.Context // ends when no lock is to be waited for any more
+	hurry  context.CancelFunc
+	noRoom atomic.Bool // a write found the disk full since this was last cleared
 }
 
 // op is one write. run may be called more than once, when the commit it was part of failed.
@@ -29,14 +45,16 @@ type op struct {
 	result chan error
 }
 
-func newWriter(conn *sql.Conn) *writer {
+func newWriter(conn *sql.Conn, files files) *writer {
 	w := &writer{
 		conn:  conn,
 		stmts: map[string]*sql.Stmt{},
+		files: files,
 		ops:   make(chan *op, maxBatch),
 		quit:  make(chan struct{}),
 		done:  make(chan struct{}),
 	}
+	w.waits, w.hurry = context.WithCancel(context.Background())
 	go w.loop()
 	return w
 }
@@ -68,10 +86,13 @@ func (w *writer) do(ctx context.Context, run func(*tx) error) error {
 	}
 }
 
-// close lets what was asked for be written, and refuses what comes after.
+// close lets what was asked for be written, and refuses what comes after. No lock is waited for longer than closeWait.
 func (w *writer) close() error {
 	w.once.Do(func() { close(w.quit) })
+	late := time.AfterFunc(closeWait, w.hurry)
 	<-w.done
+	late.Stop()
+	w.hurry()
 	for _, s := range w.stmts {
 		s.Close()
 	}
@@ -83,40 +104,62 @@ func (w *writer) loop() {
 	defer close(w.done)
 	batch := make([]*op, 0, maxBatch)
 	for {
-		batch = batch[:0]
+		select {
+		case o := <-w.ops:
+			if err := w.write(w.gather(append(batch, o))); isLocked(err) {
+				w.refuse(err) // it waited beside the batch: had it waited alone, it would be no further
+			}
+		case <-w.quit:
+			w.drain(batch)
+			return
+		}
+	}
+}
+
+// gather adds what is asked for by now to a batch.
+func (w *writer) gather(batch []*op) []*op {
+	for len(batch) < maxBatch {
 		select {
 		case o := <-w.ops:
 			batch = append(batch, o)
-		case <-w.quit:
-			w.drain()
-			return
-		}
-	more:
-		for len(batch) < maxBatch {
-			select {
-			case o := <-w.ops:
-				batch = append(batch, o)
-			default:
-				break more
-			}
-		}
-		w.write(batch)
-	}
-}
-
-// drain answers what was asked for before quit.
-func (w *writer) drain() {
-	for {
-		select {
-		case o := <-w.ops:
-			w.write([]*op{o})
 		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// refuse answers what is asked for by now.
+func (w *writer) refuse(err error) {
+	for range len(w.ops) {
+		o := <-w.ops
+		o.result <- err
+	}
+}
+
+// drain answers what was asked for before quit. Once the store failed as a whole nothing more is tried.
+func (w *writer) drain(batch []*op) {
+	defer func() {
+		if w.files.same() != nil {
+			w.letGo()
+		}
+	}()
+	for {
+		next := w.gather(batch)
+		if len(next) == 0 {
+			return
+		}
+		if err := w.write(next); err != nil {
+			w.refuse(err)
 			return
 		}
 	}
 }
 
-func (w *writer) write(batch []*op) {
+// write makes the writes of a batch and answers them. Where one of them failed for what it writes they are made again one
+// by one, so that one bad write spoils no other; where the store failed all of them get that error, as it would fail each
+// of them. The error is the store's.
+func (w *writer) write(batch []*op) error {
 	wanted := batch[:0]
 	for _, o := range batch {
 		if o.ctx.Err() != nil {
@@ -126,45 +169,120 @@ func (w *writer) write(batch []*op) {
 		wanted = append(wanted, o)
 	}
 	if len(wanted) == 0 {
-		return
+		return nil
 	}
-	err := w.transaction(wanted)
-	if err == nil || len(wanted) == 1 {
-		for _, o := range wanted {
-			o.result <- err
+	ctx, cancel := context.WithTimeout(w.waits, batchWait)
+	defer cancel()
+	again, err := w.commit(ctx, wanted)
+	if !again {
+		answer(wanted, err)
+		return err
+	}
+	if len(wanted) == 1 {
+		answer(wanted, err)
+		return nil
+	}
+	for i := range wanted {
+		again, err := w.commit(ctx, wanted[i:i+1])
+		if err != nil && !again {
+			answer(wanted[i:], err)
+			return err
 		}
-		return
-	}
-	for _, o := range wanted {
-		o.result <- w.transaction([]*op{o})
-	}
-}
-
-// transaction runs writes and commits them all, or none. It is not bound to any caller's context: a statement
-// that is interrupted would take the others of its batch with it.
-func (w *writer) transaction(batch []*op) (err error) {
-	t := &tx{context.Background(), w}
-	if err := t.exec(`BEGIN IMMEDIATE`); err != nil {
-		return fmt.Errorf("beginning a write: %w", explain(err))
-	}
-	defer func() {
-		if err != nil {
-			// After a full disk SQLite may have rolled back by itself; then this says so, and nothing is amiss.
-			_ = t.exec(`ROLLBACK`)
-		}
-	}()
-	for _, o := range batch {
-		if err := o.run(t); err != nil {
-			return explain(err)
-		}
-	}
-	if err := t.exec(`COMMIT`); err != nil {
-		return fmt.Errorf("committing: %w", explain(err))
+		answer(wanted[i:i+1], err)
 	}
 	return nil
 }
 
-// tx is the writer's connection inside a transaction. Statements are prepared once.
+// answer tells writes what became of them.
+func answer(ops []*op, err error) {
+	for _, o := range ops {
+		o.result <- err
+	}
+}
+
+// commit runs writes and commits them all, or none. again is true if it failed for one of the writes and not for the
+// store, so that the others are worth another run. Where the disk is full they are tried once more, with the log begun
+// anew: most of what it holds has its place in the database already.
+func (w *writer) commit(ctx context.Context, batch []*op) (again bool, err error) {
+	if again, err = w.transaction(ctx, batch); !isFull(err) {
+		return again, err
+	}
+	w.noRoom.Store(true)
+	if (&tx{ctx, w}).exec(`PRAGMA wal_checkpoint`) != nil {
+		return again, err
+	}
+	return w.transaction(ctx, batch)
+}
+
+// transaction is one try of commit. Only the wait for a lock is bound to ctx, and nothing to any caller's context: a
+// statement that is interrupted would take the others of its batch with it.
+func (w *writer) transaction(ctx context.Context, batch []*op) (again bool, err error) {
+	t := &tx{context.Background(), w}
+	defer func() {
+		if err == nil {
+			return
+		}
+		// After a full disk SQLite may have rolled back by itself; then this says so, and nothing is amiss.
+		_ = t.exec(`ROLLBACK`)
+		if w.files.same() != nil {
+			w.letGo()
+		}
+	}()
+	if err := (&tx{ctx, w}).exec(`BEGIN IMMEDIATE`); err != nil {
+		return false, fmt.Errorf("beginning a write: %w", w.cause(ctx, err))
+	}
+	for _, o := range batch {
+		if err := o.run(t); err != nil {
+			err = explain(err)
+			return !isStore(err), err
+		}
+	}
+	if err := w.files.same(); err != nil {
+		return false, err
+	}
+	if err := t.exec(`COMMIT`); err != nil {
+		return false, fmt.Errorf("committing: %w", explain(err))
+	}
+	return false, w.files.same() // it may have gone while this was written
+}
+
+// cause explains why a write could not begin.
+func (w *writer) cause(ctx context.Context, err error) error {
+	switch {
+	case w.waits.Err() != nil:
+		return fmt.Errorf("another process has it locked: %w", ErrClosed)
+	case ctx.Err() != nil:
+		return errLocked
+	}
+	return explain(err)
+}
+
+// errLocked says that the runs of a batch together waited too long.
+var errLocked error = unavailable{errors.New("another process kept it locked for over 8 s")}
+
+// isLocked reports whether an error is about another process's lock, which was waited for.
+func isLocked(err error) bool {
+	return errors.Is(err, errLocked) || isKind(err, sqlite3.SQLITE_BUSY) || isKind(err, sqlite3.SQLITE_LOCKED)
+}
+
+// isFull reports whether an error is about a disk without room.
+func isFull(err error) bool { return isKind(err, sqlite3.SQLITE_FULL) }
+
+// isStore reports whether an error that came while a write was made is the store's, and not of what was written.
+func isStore(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
+}
+
+// letGo moves what the log holds into the database that was opened, and empties it. The log of a database that was
+// moved away stays behind under its name; beside another database it would be taken for that one's, and break it.
+func (w *writer) letGo() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	// Where this fails the error that brought us here says what to do.
+	_ = (&tx{ctx, w}).exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
+}
+
+// tx is the writer's connection, in an op inside of a transaction. Statements are prepared once.
 type tx struct {
 	ctx context.Context
 	w   *writer
