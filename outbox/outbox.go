@@ -38,8 +38,9 @@ type Store struct {
 // ErrClosed says that the store was closed before a write was made.
 var ErrClosed = errors.New("the store is closed")
 
-// Open opens the outbox of a bot, and creates it where there is none. url is `sqlite:PATH`. Only one process may
-// have a store open this way; the lock dies with its process. The error says what to do. A store that can be read, and
+// Open opens the outbox of a bot, and creates it where there is none. url is `sqlite:PATH`; beside it are PATH.lock, and
+// PATH-reserve for when the disk is full (see Purge). Only one process may have a store open this way; the lock dies with
+// its process. The error says what to do. A store that can be read, and
 // can't be written only because its disk is full, is opened: see Full.
 func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, true)
@@ -51,8 +52,8 @@ func OpenBeside(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, false)
 }
 
-// Full returns why the store could not be written when it was opened, which is that its disk was full; nil if it could.
-// What is written fails until there is room. Purge may make some.
+// Full returns that the disk was full when the store was opened; nil if it wasn't. What is written fails until there is
+// room. Purge may make some, so it should be called at once.
 func (s *Store) Full() error { return s.full }
 
 // Close ends the writes that were begun and closes the store. For another process's lock it waits a second, for all

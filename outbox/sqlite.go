@@ -93,7 +93,16 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	}()
 	db.SetMaxOpenConns(readers + 1)
 	db.SetMaxIdleConns(readers + 1)
-	if err := ours(ctx, db); err != nil {
+	var spare reserve
+	if exclusive {
+		spare = reserve(path + "-reserve")
+	}
+	err = ours(ctx, db)
+	if isFull(err) && spare.spend() {
+		s.full = fmt.Errorf("%s: %w", path, err)
+		err = ours(ctx, db)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := migrate(ctx, db, exclusive); err != nil {
@@ -109,7 +118,7 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	if keep.files, err = identify(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), conn.Close())
 	}
-	s.db, s.writer = db, newWriter(conn, keep.files)
+	s.db, s.writer = db, newWriter(conn, keep.files, spare)
 	if !exclusive {
 		return s, nil
 	}
@@ -120,6 +129,10 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("%s can't be written: %w", path, err), s.writer.close())
 	}
+	if s.full == nil {
+		spare.lay()
+	}
+	s.writer.noRoom.Store(s.full != nil)
 	return s, nil
 }
 

@@ -21,21 +21,25 @@ const (
 	batchWait = 9 * time.Second
 	// closeWait is how long a lock is waited for once the store is to close.
 	closeWait = time.Second
+	// roomWait is how long the log, to begin anew, waits for those who read what it holds.
+	roomWait = time.Second
 )
 
 // writer is the one goroutine that writes. Writes that are asked for while a commit is on its way to disk share
 // the next one.
 type writer struct {
-	conn   *sql.Conn
-	stmts  map[string]*sql.Stmt
-	files  files
-	ops    chan *op
-	quit   chan struct{}
-	done   chan struct{}
-	once   sync.Once
-	waits  context.Context // ends when no lock is to be waited for any more
-	hurry  context.CancelFunc
-	noRoom atomic.Bool // a write found the disk full since this was last cleared
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	files   files
+	reserve reserve
+	ops     chan *op
+	frees   chan *op // which share no commit
+	quit    chan struct{}
+	done    chan struct{}
+	once    sync.Once
+	waits   context.Context // ends when no lock is to be waited for any more
+	hurry   context.CancelFunc
+	noRoom  atomic.Bool // a write found the disk full since this was last cleared
 }
 
 // op is one write. run may be called more than once, when the commit it was part of failed.
@@ -43,16 +47,19 @@ type op struct {
 	ctx    context.Context
 	run    func(*tx) error
 	result chan error
+	frees  bool // it makes room on a full disk
 }
 
-func newWriter(conn *sql.Conn, files files) *writer {
+func newWriter(conn *sql.Conn, files files, reserve reserve) *writer {
 	w := &writer{
-		conn:  conn,
-		stmts: map[string]*sql.Stmt{},
-		files: files,
-		ops:   make(chan *op, maxBatch),
-		quit:  make(chan struct{}),
-		done:  make(chan struct{}),
+		conn:    conn,
+		stmts:   map[string]*sql.Stmt{},
+		files:   files,
+		reserve: reserve,
+		ops:     make(chan *op, maxBatch),
+		frees:   make(chan *op),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	w.waits, w.hurry = context.WithCancel(context.Background())
 	go w.loop()
@@ -62,9 +69,19 @@ func newWriter(conn *sql.Conn, files files) *writer {
 // do makes a write and returns once it is on disk. When ctx ends first the write may still be made: whoever asks
 // again must recognise it.
 func (w *writer) do(ctx context.Context, run func(*tx) error) error {
-	o := &op{ctx, run, make(chan error, 1)}
+	return w.ask(w.ops, &op{ctx: ctx, run: run, result: make(chan error, 1)})
+}
+
+// doFree makes a write that makes room, in a transaction of its own: it must not fail for the room that others want, and
+// may have the reserve.
+func (w *writer) doFree(ctx context.Context, run func(*tx) error) error {
+	return w.ask(w.frees, &op{ctx: ctx, run: run, result: make(chan error, 1), frees: true})
+}
+
+func (w *writer) ask(ops chan<- *op, o *op) error {
+	ctx := o.ctx
 	select {
-	case w.ops <- o:
+	case ops <- o:
 	case <-w.quit:
 		return ErrClosed
 	case <-ctx.Done():
@@ -104,14 +121,18 @@ func (w *writer) loop() {
 	defer close(w.done)
 	batch := make([]*op, 0, maxBatch)
 	for {
+		var err error
 		select {
 		case o := <-w.ops:
-			if err := w.write(w.gather(append(batch, o))); isLocked(err) {
-				w.refuse(err) // it waited beside the batch: had it waited alone, it would be no further
-			}
+			err = w.write(w.gather(append(batch, o)))
+		case o := <-w.frees:
+			err = w.write(append(batch, o))
 		case <-w.quit:
 			w.drain(batch)
 			return
+		}
+		if isLocked(err) {
+			w.refuse(err) // it waited beside the batch: had it waited alone, it would be no further
 		}
 	}
 }
@@ -202,16 +223,29 @@ func answer(ops []*op, err error) {
 
 // commit runs writes and commits them all, or none. again is true if it failed for one of the writes and not for the
 // store, so that the others are worth another run. Where the disk is full they are tried once more, with the log begun
-// anew: most of what it holds has its place in the database already.
+// anew: most of what it holds has its place in the database already. For what has none the reserve is spent, if these
+// writes make room.
 func (w *writer) commit(ctx context.Context, batch []*op) (again bool, err error) {
 	if again, err = w.transaction(ctx, batch); !isFull(err) {
 		return again, err
 	}
 	w.noRoom.Store(true)
-	if (&tx{ctx, w}).exec(`PRAGMA wal_checkpoint`) != nil {
+	if w.restart(ctx) == nil {
+		if again, err = w.transaction(ctx, batch); !isFull(err) {
+			return again, err
+		}
+	}
+	if !batch[0].frees || !w.reserve.spend() || w.restart(ctx) != nil {
 		return again, err
 	}
 	return w.transaction(ctx, batch)
+}
+
+// restart moves what the log holds into the database, so that the log begins anew in the room that it has.
+func (w *writer) restart(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, roomWait)
+	defer cancel()
+	return (&tx{ctx, w}).exec(`PRAGMA wal_checkpoint(RESTART)`)
 }
 
 // transaction is one try of commit. Only the wait for a lock is bound to ctx, and nothing to any caller's context: a
