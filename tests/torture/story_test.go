@@ -78,7 +78,7 @@ func makeEvent(r *rand.Rand, sender, n int) event {
 		e.channels = append(e.channels, shared)
 	}
 	words := e.token
-	if r.IntN(60) == 0 && len(e.channels) == 1 {
+	if r.IntN(120) == 0 && len(e.channels) == 1 {
 		e.refused = true
 		words += " " + poison
 	}
@@ -111,8 +111,8 @@ func makeStory(r *rand.Rand, teller, n int) []event {
 	}
 	e.body, e.pings = call("ANSWERED", e.token), who.id
 	news := fmt.Sprintf("news-%d-%05d", teller, n)
-	switch r.IntN(7) {
-	case 0: // a text in one of few conversations
+	switch r.IntN(9) {
+	case 0, 7, 8: // a text in one of few conversations
 		theirs = fmt.Sprintf("+141555502%02d", r.IntN(3))
 		e.conversation, e.pings = theirs+" "+ours, ""
 		e.body = text("SMS_RECEIVED", e.token, theirs, ours, e.token)

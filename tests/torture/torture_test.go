@@ -41,7 +41,6 @@ func number(t *testing.T, name string, otherwise int) int {
 type run struct {
 	t     *testing.T
 	slack *fakeslack.Server
-	rooms []string // all channels
 	env   []string
 	bot   atomic.Pointer[process.Bot]
 
@@ -66,7 +65,7 @@ func (r *run) chaos(method, _ string) *fakeslack.Fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lookup := method == "users.lookupByEmail"
-	if method == "conversations.join" || r.rand.IntN(3) != 0 || lookup && r.lookups == 2 {
+	if r.rand.IntN(3) != 0 || lookup && r.lookups == 2 {
 		if lookup {
 			r.lookups = 0
 		}
@@ -192,19 +191,27 @@ func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand, slow i
 	}
 }
 
+// settle runs the bot until it has joined its channels: a crash loop is no faster at that than one process.
+func (r *run) settle(channels int) {
+	b := process.Run(r.t, r.env)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	if _, err := r.slack.WaitCalls(ctx, "conversations.join", channels); err != nil {
+		r.t.Fatalf("the channels were not joined: %v\n%s", err, b.Log())
+	}
+	b.Kill()
+}
+
 // killer ends and starts the bot until ctx ends, and leaves one running.
 func (r *run) killer(ctx context.Context) {
-	for first := true; ctx.Err() == nil; first = false {
+	for ctx.Err() == nil {
 		b := process.Run(r.t, r.env)
 		r.bot.Store(b)
-		if first && b.Ready() { // let it join its channels: a crash loop is no faster at that than one process
-			_, _ = r.slack.WaitCalls(ctx, "conversations.join", len(r.rooms))
-		}
 		if r.intN(5) > 0 && !b.Ready() {
 			r.t.Errorf("the program ended by itself:\n%s", b.Log())
 			return
 		}
-		pause(ctx, time.Duration(100+r.intN(900))*time.Millisecond)
+		pause(ctx, time.Duration(200+r.intN(1800))*time.Millisecond)
 		if ctx.Err() != nil {
 			return
 		}
@@ -230,7 +237,6 @@ func TestTorture(t *testing.T) {
 	for n := range tellers {
 		rooms = append(rooms, told(n))
 	}
-	r.rooms = rooms
 	for _, name := range rooms {
 		r.slack.AddChannel(fakeslack.Channel{Name: name})
 		r.slack.Others(name, fakeslack.OddMessages()...)
@@ -245,6 +251,7 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.env = process.Environ(url, file, filepath.Join(dir, "test.db"))
+	r.settle(len(rooms))
 	r.slack.Chaos(r.chaos)
 
 	all := make([][]event, senders+tellers)
@@ -270,7 +277,7 @@ func TestTorture(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, uint64(s)+100))
 		slow := 100
 		if s >= senders {
-			slow = 1500
+			slow = 3000
 		}
 		sending.Go(func() { r.sender(t.Context(), events, rnd, slow) })
 	}
