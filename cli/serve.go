@@ -28,6 +28,8 @@ const (
 	httpGrace = 8 * time.Second
 	// purgeEvery is how often what was kept long enough is deleted.
 	purgeEvery = 10 * time.Minute
+	// purgeAgain is how soon that is tried again when it failed: the disk may be full.
+	purgeAgain = time.Minute
 )
 
 // serve is the bot.
@@ -110,6 +112,9 @@ func newApp(ctx context.Context, s settings, file *rules.File, log *slog.Logger)
 	store, err := outbox.Open(ctx, s.DatabaseURL)
 	if err != nil {
 		return nil, err
+	}
+	if err := store.Full(); err != nil {
+		log.ErrorContext(ctx, "the disk is full; events are answered with 503 until there is room", "err", err, "todo", "extend the volume; old events are deleted now")
 	}
 	registry.MustRegister(notify.NewQueueMetrics(store))
 	a := &app{store: store, registry: registry, settings: s, log: log}
@@ -247,20 +252,20 @@ func (a *app) close() error { return errors.Join(a.webhook.Close(), a.store.Clos
 
 // purge deletes what was delivered, muted or unrouted for longer than RETENTION.
 func (a *app) purge(ctx context.Context) error {
-	ticker := time.NewTicker(purgeEvery)
-	defer ticker.Stop()
 	for {
 		n, err := a.purgeOnce(ctx)
+		again := purgeEvery
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
+			again = purgeAgain
 			a.log.WarnContext(ctx, "old events not deleted, will retry", "err", err)
 		case n > 0:
 			a.log.InfoContext(ctx, "old events deleted", "events", n)
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(again):
 		case <-ctx.Done():
 			return nil
 		}
@@ -273,11 +278,14 @@ const plausible = 24 * time.Hour
 // purgeOnce purges, once the time is known. A clock that is far ahead, as it may be right after a start, would have
 // everything deleted, with the keys that repeats are recognised by.
 func (a *app) purgeOnce(ctx context.Context) (int64, error) {
-	now, told := a.notifier.Now()
+	now, told := a.notifier.Now(ctx)
 	if !told {
 		heard, err := a.store.LastHeard(ctx, now)
-		if err != nil || now.Sub(heard) > plausible {
+		if err != nil {
 			return 0, err
+		}
+		if now.Sub(heard) > plausible {
+			return 0, errors.New("slack doesn't tell the time, and the newest event is over a day old: this machine's clock may be far ahead")
 		}
 	}
 	return a.store.Purge(ctx, now.Add(-a.settings.Retention))

@@ -343,7 +343,7 @@ func TestClocksFarApart(t *testing.T) {
 					r := newRigWith(t, toSupport, fakeslack.Options{Token: testToken, Channels: []fakeslack.Channel{{Name: "support"}},
 						Clock: func() time.Time { return time.Now().Add(d) }}).start()
 					pass(time.Minute)
-					if now, told := r.bot.Now(); !told || d < 0 && time.Since(now.Add(-d)).Abs() > time.Second || d > 0 && !now.Equal(time.Now()) {
+					if now, told := r.bot.Now(t.Context()); !told || d < 0 && time.Since(now.Add(-d)).Abs() > time.Second || d > 0 && !now.Equal(time.Now()) {
 						t.Errorf("the time to purge by is %v, %v; want the earlier of %v and Slack's, %v later", now, told, time.Now(), d)
 					}
 					for i := range 5 {
