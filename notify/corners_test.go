@@ -599,7 +599,7 @@ func TestLongAnswersAreReadFewAtATime(t *testing.T) {
 		var readers sync.WaitGroup
 		for range 30 {
 			readers.Go(func() {
-				if _, done, err := w.read(ctx, &longAnswer{of: long}); err == nil {
+				if _, done, err := w.read(ctx, &longAnswer{of: long}, maxAnswer); err == nil {
 					done()
 				}
 			})
@@ -634,7 +634,7 @@ type longAnswer struct {
 }
 
 func (a *longAnswer) Read(p []byte) (int, error) {
-	if a.read >= smallAnswer {
+	if a.read > smallAnswer {
 		a.of.mu.Lock()
 		a.of.n++
 		a.of.mu.Unlock()

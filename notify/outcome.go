@@ -160,7 +160,7 @@ func (o Outcome) needs(scope string) bool {
 	return errors.As(o.Err, &refused) && refused.Needed == scope
 }
 
-// tooLong is the Code of an answer that is longer than maxAnswer.
+// tooLong is the Code of an answer that is longer than its like may be.
 const tooLong = "an answer that is too long"
 
 // decide says what an answer means. It is the only place that does. ts and err are what slack-go returned; w is

@@ -64,7 +64,7 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 			options = append(options, slack.MsgOptionBroadcast())
 		}
 	}
-	ctx, w := watch(ctx)
+	ctx, w := watch(ctx, smallAnswer)
 	_, ts, message, err := c.api.PostMessageWithResponseContext(ctx, to.channel, options...)
 	o := c.decide(ts, err, w)
 	if to.thread != "" && o.Kind == Sent {
@@ -104,7 +104,11 @@ func (c *client) call(ctx context.Context, t tier, f func(context.Context) error
 	if err := c.tiers.wait(ctx, t); err != nil {
 		return storeFailed(err)
 	}
-	ctx, w := watch(ctx)
+	most := smallAnswer
+	if t == listing || t == reading {
+		most = maxAnswer
+	}
+	ctx, w := watch(ctx, most)
 	err := f(ctx)
 	return c.decide("done", err, w)
 }

@@ -19,24 +19,26 @@ type wire struct {
 	retryAfter string
 	date       string // what the other side's clock said
 	cut        bool   // the connection broke within the answer
-	long       bool   // the answer was longer than maxAnswer
+	most       int    // the answer may be so long
+	long       bool   // it was longer
 	ok         bool   // the answer is Slack's and says ok
 }
 
 type wireKey struct{}
 
-// watch returns a context whose one request is noted in the wire.
-func watch(ctx context.Context) (context.Context, *wire) {
-	w := &wire{}
+// watch returns a context whose one request is noted in the wire. Its answer may be as long as most.
+func watch(ctx context.Context, most int) (context.Context, *wire) {
+	w := &wire{most: most}
 	return context.WithValue(ctx, wireKey{}, w), w
 }
 
 const (
-	// maxAnswer bounds an answer. A page of history with 999 messages may be longer: then shorter pages are asked for.
-	maxAnswer = 8 << 20
-	// smallAnswer is as long as nearly all answers are at most. Of longer ones few are read at a time, so that answers
-	// without an end in many channels don't fill the memory.
+	// smallAnswer bounds an answer: the longest holds one of our messages.
 	smallAnswer = 256 << 10
+	// maxAnswer bounds a page of a list or a history. One with 999 messages may be longer: then shorter pages are asked
+	// for. Of those that are longer than smallAnswer few are read at a time, so that answers without an end in many
+	// channels don't fill the memory.
+	maxAnswer = 8 << 20
 	largeAtOnce = 2
 )
 
@@ -65,12 +67,12 @@ func (t watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.status, w.retryAfter, w.date = resp.StatusCode, resp.Header.Get("Retry-After"), resp.Header.Get("Date")
-	answer, done, err := t.read(req.Context(), resp.Body)
+	answer, done, err := t.read(req.Context(), resp.Body, w.most)
 	_ = resp.Body.Close() // all that is wanted of it was read
 	switch {
 	case err != nil:
 		w.cut = true
-	case len(answer) > maxAnswer:
+	case len(answer) > w.most:
 		w.long, answer = true, nil
 	default:
 		var said struct {
@@ -82,11 +84,11 @@ func (t watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// read reads an answer of at most maxAnswer and one byte. done is to be called once it isn't needed any more.
-func (t watcher) read(ctx context.Context, from io.Reader) (answer []byte, done func(), err error) {
+// read reads an answer of at most most bytes and one. done is to be called once it isn't needed any more.
+func (t watcher) read(ctx context.Context, from io.Reader, most int) (answer []byte, done func(), err error) {
 	done = func() {}
-	answer, err = io.ReadAll(io.LimitReader(from, smallAnswer))
-	if err != nil || len(answer) < smallAnswer {
+	answer, err = io.ReadAll(io.LimitReader(from, smallAnswer+1))
+	if err != nil || len(answer) <= smallAnswer || most <= smallAnswer {
 		return answer, done, err
 	}
 	select {
@@ -94,7 +96,7 @@ func (t watcher) read(ctx context.Context, from io.Reader) (answer []byte, done 
 	case <-ctx.Done():
 		return answer, done, context.Cause(ctx)
 	}
-	rest, err := io.ReadAll(io.LimitReader(from, maxAnswer+1-smallAnswer))
+	rest, err := io.ReadAll(io.LimitReader(from, int64(most-smallAnswer)))
 	return append(answer, rest...), func() { <-t.large }, err
 }
 
