@@ -3,6 +3,7 @@ package cli
 import (
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,12 +45,10 @@ func TestAClockThatIsFarAheadPurgesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for key, age := range map[string]time.Duration{"old": 31 * day, "newest": c.age} {
+			ages := []time.Duration{31 * day, c.age}
+			for _, age := range slices.Compact(ages) {
 				entry := outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Body: []byte(`{"topic":"CALL_RECEIVED"}`), Received: time.Now().Add(-age),
-					Keys: []outbox.Key{{Key: key}}}
-				if key == "newest" && c.age == 31*day {
-					continue
-				}
+					Keys: []outbox.Key{{Key: age.String()}}}
 				if _, err := store.Add(t.Context(), entry); err != nil {
 					t.Fatal(err)
 				}

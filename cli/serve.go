@@ -252,6 +252,7 @@ func (a *app) close() error { return errors.Join(a.webhook.Close(), a.store.Clos
 
 // purge deletes what was delivered, muted or unrouted for longer than RETENTION.
 func (a *app) purge(ctx context.Context) error {
+	last := ""
 	for {
 		n, err := a.purgeOnce(ctx)
 		again := purgeEvery
@@ -260,7 +261,10 @@ func (a *app) purge(ctx context.Context) error {
 			return nil
 		case err != nil:
 			again = purgeAgain
-			a.log.WarnContext(ctx, "old events not deleted, will retry", "err", err)
+			if err.Error() != last {
+				a.log.WarnContext(ctx, "old events not deleted, will retry", "err", err)
+			}
+			last = err.Error()
 		case n > 0:
 			a.log.InfoContext(ctx, "old events deleted", "events", n)
 		}

@@ -21,6 +21,7 @@ type directory struct {
 	slack *client
 	store *outbox.Store
 	log   *slog.Logger
+	named func() []string // the channels that the rules name
 	asked singleflight.Group
 
 	mu     sync.Mutex
@@ -43,8 +44,8 @@ const againTTL = time.Second
 var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
 // newDirectory starts with what the store knows.
-func newDirectory(ctx context.Context, slack *client, store *outbox.Store, log *slog.Logger) (*directory, error) {
-	d := &directory{slack: slack, store: store, log: log, ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
+func newDirectory(ctx context.Context, slack *client, store *outbox.Store, named func() []string, log *slog.Logger) (*directory, error) {
+	d := &directory{slack: slack, store: store, named: named, log: log, ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
 	known, err := store.Channels(ctx)
 	if err != nil {
 		return nil, err
@@ -64,8 +65,8 @@ func (d *directory) learn(c outbox.Channel) {
 	}
 }
 
-// inherit notes that a name which stood for a channel stands for another one, to which what waits goes once Slack has
-// nothing in doubt in the old one. With "" it went there.
+// inherit notes that a name which stood for a channel stands for another one, to which what waits goes once nothing is in
+// doubt in the old one. An empty ref ends that.
 func (d *directory) inherit(before, ref string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,7 +166,7 @@ func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcom
 	}
 	known := outbox.Channel{Ref: ref, ID: channel.ID, Name: channel.Name}
 	before, _ := d.known(ref)
-	if err := d.store.Resolve(ctx, known); err != nil {
+	if err := d.store.Resolve(ctx, known, d.named()...); err != nil {
 		if errors.Is(err, outbox.ErrPosting) {
 			d.inherit(before, ref)
 		}
@@ -201,7 +202,7 @@ func (d *directory) find(ctx context.Context, ref string) (Channel, Outcome) {
 	if archived != nil {
 		return *archived, o // posting to it will say so
 	}
-	return Channel{}, Outcome{Kind: RefusedChannel, Code: "channel_not_found", Answered: true, Detail: d.notFound()}
+	return Channel{}, Outcome{Kind: RefusedChannel, Code: "channel_not_found", Local: o.Local, Answered: o.Answered, Detail: d.notFound()}
 }
 
 // notFound says where a name was looked for.
@@ -224,7 +225,7 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 	listed, age := d.listed, time.Since(d.at)
 	d.mu.Unlock()
 	if listed != nil && (age < listTTL && has(listed) || age < againTTL) {
-		return listed, Outcome{Kind: Sent, Answered: true}
+		return listed, Outcome{Kind: Sent, Local: true}
 	}
 	type answer struct {
 		all []Channel

@@ -581,9 +581,9 @@ func TestOurOwnDiskIsNotSlack(t *testing.T) {
 		pass(time.Second)
 		r.wire.refuse(true)
 		for range awayAfter {
-			r.bot.report(t.Context(), r.bot.slack.hello(t.Context()))
+			r.bot.report(t.Context(), entry{}, r.bot.slack.hello(t.Context()))
 		}
-		r.bot.report(t.Context(), storeFailed(outbox.ErrUnavailable))
+		r.bot.report(t.Context(), entry{}, storeFailed(outbox.ErrUnavailable))
 		if log := r.log.String(); !strings.Contains(log, "slack is away") || strings.Contains(log, "slack is back") {
 			t.Error("a store that fails counts as an answer of Slack's")
 		}

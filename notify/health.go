@@ -19,47 +19,11 @@ const (
 // health knows whether Slack as a whole is away.
 type health struct {
 	gate *gate
-	mu   sync.Mutex
-	lost int // calls in a row that Slack did not answer
+	mu   sync.Mutex // held over changes of lost and the gate together
+	lost int        // calls in a row that Slack did not answer
 }
 
-// report tells health of each call's outcome.
-func (n *Notifier) report(ctx context.Context, o Outcome) {
-	if o.Local {
-		n.token.left()
-		n.health.gate.left()
-		return
-	}
-	n.health.mu.Lock()
-	switch {
-	case o.Answered:
-		n.health.lost = 0
-	case o.Strange:
-		// It takes an answer of Slack's to end an outage, and none at all to begin one.
-	default:
-		n.health.lost++
-	}
-	away := n.health.lost >= awayAfter
-	n.health.mu.Unlock()
-	switch {
-	case !o.Answered:
-		n.token.left() // whoever tried the token learned nothing
-	case o.Kind != RefusedToken:
-		n.token.passed()
-	}
-	switch {
-	case o.Answered:
-		if n.health.gate.passed() {
-			n.log.InfoContext(ctx, "slack is back")
-		}
-	case away:
-		if n.health.gate.shutFor(awayTry) {
-			n.log.WarnContext(ctx, "slack is away; what comes in is kept, and one channel tries every 5 s for all", "err", o.Reason())
-		}
-	}
-}
-
-// entry is which gates the caller tries for.
+// entry is which gates the caller tries for all. Each entry ends with report, once there was a call, or with leave.
 type entry struct{ health, token bool }
 
 // enter returns when Slack and the token can be worked with, or when it is the caller's turn to try.
@@ -74,6 +38,7 @@ func (n *Notifier) enter(ctx context.Context) (e entry, err error) {
 	return e, nil
 }
 
+// leave ends an entry of which nothing was learned.
 func (n *Notifier) leave(e entry) {
 	if e.token {
 		n.token.left()
@@ -83,16 +48,116 @@ func (n *Notifier) leave(e entry) {
 	}
 }
 
-// tokenRefused holds everything until the token works; it returns when it is time to try.
-func (n *Notifier) tokenRefused(ctx context.Context, o Outcome) error {
-	if n.token.shutFor(tokenTry) {
+// report ends an entry with a call's outcome, which shuts the gates or opens them for all.
+func (n *Notifier) report(ctx context.Context, e entry, o Outcome) {
+	if o.Local {
+		n.leave(e)
+		return
+	}
+	switch {
+	case !o.Answered:
+		n.leave(entry{token: e.token})
+	case o.Kind != RefusedToken:
+		n.token.passed()
+	case n.token.shutFor(tokenTry):
 		n.log.ErrorContext(ctx, "slack refuses the token; everything is kept and nothing is posted until it works",
 			"err", o.Reason(), "todo", "reinstall the app in Slack and set SLACK_BOT_TOKEN to the new xoxb- token")
 	}
-	return ctx.Err()
+	n.health.mu.Lock()
+	defer n.health.mu.Unlock()
+	switch {
+	case o.Answered:
+		n.health.lost = 0
+		if n.health.gate.passed() {
+			n.log.InfoContext(ctx, "slack is back")
+		}
+		return
+	case o.Strange:
+		// It takes an answer of Slack's to end an outage, and none at all to begin one.
+	default:
+		n.health.lost++
+	}
+	switch {
+	case n.health.lost >= awayAfter:
+		if n.health.gate.shutFor(awayTry) {
+			n.log.WarnContext(ctx, "slack is away; what comes in is kept, and one channel tries every 5 s for all", "err", o.Reason())
+		}
+	default:
+		n.leave(entry{health: e.health})
+	}
 }
 
-// wait keeps the peace that Slack asks for, in the whole workspace.
+// patience is how often something is tried whose outcome is not final: with outcomes that aren't believed for ever, and
+// with others. Tries while Slack as a whole is away are free, and so are waits that Slack asks for. 0 is for ever.
+type patience struct{ odd, lost int }
+
+// ask makes a call, again and again, until its outcome is final or patience is spent. It waits for Slack to be back, for
+// the token and for Retry-After, however long that is. failed is told of each outcome that is tried again. The error is
+// ctx's.
+func (n *Notifier) ask(ctx context.Context, p patience, failed func(o Outcome, attempt int), call func(context.Context) Outcome) (Outcome, error) {
+	odd, lost, away := 0, 0, false
+	var last Outcome
+	for attempt := 1; ; attempt++ {
+		trying, err := n.enter(ctx)
+		if err != nil {
+			return last, err
+		}
+		// Once patience is spent Slack is asked for anything else: it may be away. When it is back the call has one more try.
+		spent := p.lost > 0 && lost >= p.lost
+		o := Outcome{}
+		if spent {
+			o = n.directory.hello(ctx)
+		} else {
+			o = call(ctx)
+		}
+		if ctx.Err() != nil {
+			n.leave(trying)
+			return o, context.Cause(ctx)
+		}
+		n.report(ctx, trying, o)
+		switch {
+		case o.Kind == Wait:
+			if err := n.wait(ctx, o); err != nil {
+				return o, err
+			}
+			continue
+		case o.Kind == RefusedToken:
+			continue // entering says when to try again
+		case spent && o.Kind == Sent && away:
+			lost, away = p.lost-1, false
+			continue
+		case spent && o.Kind == Sent:
+			return last, nil
+		case spent:
+			away = true
+		case o.Kind != Later && o.Kind != Unsure:
+			return o, nil
+		case o.Local:
+		case o.Bounded:
+			if odd++; odd == p.odd {
+				return o, nil
+			}
+		default:
+			lost++
+		}
+		if !spent {
+			last = o
+			failed(o, attempt)
+		}
+		if err := n.retry(ctx, o, attempt); err != nil {
+			return o, err
+		}
+	}
+}
+
+// answers reports whether Slack answers anything now.
+func (n *Notifier) answers(ctx context.Context) bool {
+	o := n.directory.hello(ctx)
+	n.report(ctx, entry{}, o)
+	return o.Answered
+}
+
+// wait pauses all posting for as long as Slack asks.
 func (n *Notifier) wait(ctx context.Context, o Outcome) error {
 	until := n.pace.pause(o.RetryAfter)
 	n.log.WarnContext(ctx, "slack asks to wait; nothing is posted until then", "wait", o.RetryAfter.String(), "err", o.Reason())

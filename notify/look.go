@@ -15,21 +15,40 @@ const (
 	secondLook = 5 * time.Second
 	// lookFresh is how long before an attempt the last look may have been. What Slack takes late shows later than a look.
 	lookFresh = 5 * time.Second
-	// historyTries is how often a history is read whose answers can't be read, or are errors that nobody knows.
-	historyTries = 8
 )
 
-// turn is what a post may be tried again with, or where its channel's history shows it.
-type turn struct {
-	ts     string // in the history; "" if it is to be tried
-	tick   outbox.Tick
-	trying entry // to be left if it isn't tried
+// historyPatience is how often a history is read whose answers can't be read, or which Slack doesn't answer for while it
+// answers for others. Then it can't be known whether Slack has a message.
+var historyPatience = patience{odd: 8, lost: 40}
+
+// chance is when a post may be tried, or where Slack has it already.
+type chance struct {
+	found *shownAt // in the history; nil if it is to be tried
+	blind bool     // the history can't be read, so it can't be known
+	tick  outbox.Tick
+	entry entry // ends with report, or with pass
 }
 
-// turn returns when a post may be tried again: Slack is there, the pace of channel and workspace allows it and, if Slack
+// shownAt is where the history shows a post.
+type shownAt struct{ ts, thread string }
+
+// pass gives a chance back that isn't taken.
+func (w *worker) pass(c chance) {
+	w.leave(c.entry)
+	w.pace.giveBack(c.tick)
+}
+
+// await returns when a post may be tried again: Slack is there, the pace of channel and workspace allows it and, if Slack
 // may have the post, its history was read a moment ago and doesn't show it.
-func (w *worker) turn(ctx context.Context, p *outbox.Post) (now turn, err error) {
+func (w *worker) await(ctx context.Context, p *outbox.Post) (c chance, err error) {
 	looks := 0
+	var looked time.Time
+	look := func() (done bool, err error) {
+		looks++
+		c.found, c.blind, err = w.look(ctx, p, looks)
+		looked = time.Now()
+		return err != nil || c.found != nil, err
+	}
 	if p.Doubt {
 		// Most of what Slack took shows at once; the rest within secondLook.
 		ended := w.ended
@@ -37,121 +56,89 @@ func (w *worker) turn(ctx context.Context, p *outbox.Post) (now turn, err error)
 			ended = w.started // an attempt of the process before this one ended with it
 		}
 		if time.Since(ended) < secondLook {
-			looks++
-			ts, readable, err := w.look(ctx, p, looks)
-			if err != nil || ts != "" {
-				return turn{ts: ts}, err
+			if done, err := look(); done {
+				return c, err
 			}
-			if !readable {
-				looks = unreadable
-			} else if err := sleep(ctx, time.Until(ended.Add(secondLook))); err != nil {
-				return now, err
+			if !c.blind {
+				if err := sleep(ctx, time.Until(ended.Add(secondLook))); err != nil {
+					return c, err
+				}
+				looked = time.Time{}
 			}
 		}
 	}
-	// The wait for the pace may take an hour, and a token can't be kept: what was looked for before is looked for again.
-	var looked time.Time
 	for {
-		if p.Doubt && looks != unreadable && time.Since(looked) > lookFresh {
-			looks++
-			ts, readable, err := w.look(ctx, p, looks)
-			if err != nil || ts != "" {
-				return turn{ts: ts}, err
-			}
-			if !readable {
-				looks = unreadable
-			}
-			looked = time.Now()
+		// All waiting comes before the last look: it may take an hour.
+		if c.entry, err = w.enter(ctx); err != nil {
+			return c, err
 		}
-		if now.trying, err = w.enter(ctx); err != nil {
-			return now, err
+		if c.tick, err = w.pace.wait(ctx, w.channel); err != nil {
+			w.leave(c.entry)
+			return c, err
 		}
-		if now.tick, err = w.pace.wait(ctx, w.channel); err != nil {
-			w.leave(now.trying)
-			return now, err
+		if !p.Doubt || c.blind || time.Since(looked) <= lookFresh {
+			return c, nil
 		}
-		if !p.Doubt || looks == unreadable || time.Since(looked) <= lookFresh {
-			break
+		// The turn is kept meanwhile: who gave it back would wait behind all others each time.
+		w.leave(c.entry)
+		if done, err := look(); done {
+			w.pace.giveBack(c.tick)
+			return c, err
 		}
-		w.leave(now.trying)
-		w.pace.giveBack()
+		if c.entry, err = w.enter(ctx); err != nil {
+			w.pace.giveBack(c.tick)
+			return c, err
+		}
+		if time.Since(c.tick.At) <= turnKeeps && !w.pace.pausing() {
+			c.tick = w.pace.touch(w.channel)
+			return c, nil
+		}
+		w.pass(c)
 	}
-	if p.Doubt && looks != unreadable {
-		w.metrics.unsure.WithLabelValues("missing").Inc()
-		w.log.InfoContext(ctx, "message not in the history, so it is sent again", "channel", w.directory.name(p.Channel), "attempt", p.Attempts)
-	}
-	return now, nil
 }
 
-// unreadable stands for the number of looks where the history can't be read.
-const unreadable = -1
-
-// look looks for a post in the history of its channel, or of its thread. Where that can't be read it can't be known
-// whether Slack has it. What was found is logged and counted.
-func (w *worker) look(ctx context.Context, p *outbox.Post, nth int) (ts string, readable bool, err error) {
-	ts, o, err := w.history(ctx, p)
+// look looks for a post in the history of its channel, or of its thread. It is blind where that can't be read. What was
+// found is logged and counted.
+func (w *worker) look(ctx context.Context, p *outbox.Post, nth int) (found *shownAt, blind bool, err error) {
+	found, o, err := w.history(ctx, p)
 	switch {
 	case err != nil:
-		return "", false, err
+		return nil, false, err
 	case o.Kind != Sent:
 		w.metrics.unsure.WithLabelValues("unreadable").Inc()
 		w.log.WarnContext(ctx, "history can't be read, so a message that Slack may have is sent again",
 			"channel", w.directory.name(p.Channel), "attempt", p.Attempts, "err", o.Reason(),
 			"todo", "invite the bot (/invite @allo-slack) and reinstall the app with slack-app.yaml")
-		return "", false, nil
-	case ts != "":
+		return nil, true, nil
+	case found != nil:
 		w.metrics.unsure.WithLabelValues("found").Inc()
 		w.log.InfoContext(ctx, "message found in the history", "channel", w.directory.name(p.Channel), "attempt", p.Attempts, "look", nth)
 	}
-	return ts, true, nil
+	return found, false, nil
 }
 
-// history reads what the channel shows around a post's attempts, for as long as Slack is away and a while beyond. The
-// outcome is Sent, or what says that it can't be read.
-func (w *worker) history(ctx context.Context, p *outbox.Post) (ts string, o Outcome, err error) {
-	thread, joined, odd := p.Thread, false, 0
-	for attempt := 1; ; attempt++ {
-		trying, err := w.enter(ctx)
-		if err != nil {
-			return "", Outcome{}, err
-		}
-		ts, o := w.slack.find(ctx, p.Channel, thread, p.ID, p.FirstAttempt.Add(-lookBefore), p.LastAttempt.Add(lookAfter))
-		if ctx.Err() != nil {
-			w.leave(trying)
-			return "", o, context.Cause(ctx)
-		}
-		w.report(ctx, o)
-		switch o.Kind {
-		case RefusedThread:
-			if thread == "" {
-				return ts, o, nil
-			}
-			thread = "" // what it replies to is gone: Slack puts such a reply at the top
-		case RefusedChannel:
-			if o.Code != "not_in_channel" || joined || !w.directory.rejoin(ctx, p.Channel) {
-				return ts, o, nil
-			}
-			joined = true
-		case Sent, RefusedMessage:
-			return ts, o, nil
-		case RefusedToken:
-			if err := w.tokenRefused(ctx, o); err != nil {
-				return "", o, err
-			}
-		case Wait:
-			if err := w.wait(ctx, o); err != nil {
-				return "", o, err
-			}
-		default:
-			if o.Bounded {
-				if odd++; odd >= historyTries {
-					return "", o, nil
-				}
-			}
+// history reads what the channel shows around a post's attempts. The outcome is Sent, or what says that it can't be read.
+func (w *worker) history(ctx context.Context, p *outbox.Post) (found *shownAt, o Outcome, err error) {
+	thread, joined := p.Thread, false
+	for {
+		var ts string
+		o, err := w.ask(ctx, historyPatience, func(o Outcome, attempt int) {
 			w.changed(ctx, "history not read, will retry", o, attempt)
-			if err := w.retry(ctx, o, attempt); err != nil {
-				return "", o, err
-			}
+		}, func(ctx context.Context) (o Outcome) {
+			ts, o = w.slack.find(ctx, p.Channel, thread, p.ID, p.FirstAttempt.Add(-lookBefore), p.LastAttempt.Add(lookAfter))
+			return o
+		})
+		switch {
+		case err != nil:
+			return nil, o, err
+		case o.Kind == Sent && ts != "":
+			return &shownAt{ts, thread}, o, nil
+		case o.Kind == RefusedThread && thread != "":
+			thread = "" // what it replies to is gone: Slack puts such a reply at the top
+		case o.Code == "not_in_channel" && !joined && w.directory.rejoin(ctx, p.Channel):
+			joined = true
+		default:
+			return nil, o, nil
 		}
 	}
 }

@@ -105,7 +105,7 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 		return nil, err
 	}
 	n.pace = newPacer(c.Limiter, pace, now)
-	if n.directory, err = newDirectory(ctx, n.slack, c.Store, c.Log); err != nil {
+	if n.directory, err = newDirectory(ctx, n.slack, c.Store, func() []string { return n.rules.Load().Channels() }, c.Log); err != nil {
 		return nil, err
 	}
 	troubles, err := c.Store.Troubles(ctx)
@@ -138,7 +138,7 @@ func (n *Notifier) SetRules(f *rules.File) {
 func (n *Notifier) Now(ctx context.Context) (time.Time, bool) {
 	theirs, told := n.slack.clock.now()
 	if !told {
-		n.report(ctx, n.directory.hello(ctx))
+		n.answers(ctx)
 		theirs, told = n.slack.clock.now()
 	}
 	return earlier(time.Now(), theirs), told

@@ -39,7 +39,7 @@ type Outcome struct {
 	Bounded    bool          // with Later and Unsure: not tried for ever
 	Answered   bool          // it was Slack that answered: it isn't away
 	Strange    bool          // something answered, but not as Slack does: that says nothing of Slack as a whole
-	Local      bool          // nothing was asked of Slack, as our own store failed
+	Local      bool          // nothing was asked of Slack: our own store failed, or knew it already
 	Code       string        // Slack's error, or a word for what broke
 	Detail     string        // what Slack adds: which block is invalid, which scope is missing
 	Err        error
@@ -190,9 +190,9 @@ func decide(ts string, err error, w *wire) Outcome {
 		// Slack itself answers with 200: this is a proxy's, or SLACK_API_URL is wrong.
 		return Outcome{Kind: Later, Warn: true, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.status >= 300:
-		return Outcome{Kind: Unsure, Warn: true, Code: "HTTP " + strconv.Itoa(w.status) + ": a redirect, which is not followed", Err: err}
+		return Outcome{Kind: Unsure, Warn: true, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status) + ": a redirect, which is not followed", Err: err}
 	case w.status != 0:
-		return Outcome{Kind: Unsure, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
+		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.written.Load():
 		return Outcome{Kind: Unsure, Code: "no answer", Err: err}
 	}

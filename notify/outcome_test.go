@@ -125,7 +125,9 @@ func TestOutcomes(t *testing.T) {
 		{"404", status(404), between},
 		{"407 of a proxy", status(407), between},
 		{"413 of a proxy", status(413), between},
-		{"204", status(204), unsure},
+		{"204", status(204), unreadable},
+		{"201", status(201), unreadable},
+		{"302", status(302), unreadable},
 	}...)
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {

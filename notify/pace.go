@@ -178,11 +178,17 @@ func (p *pacer) touch(channel string) outbox.Tick {
 	return outbox.Tick{At: now, Tokens: p.bucket.tokens}
 }
 
-// giveBack returns a token that was not needed.
-func (p *pacer) giveBack() {
+// turnKeeps is how long a turn may be kept before it is used or given back. Meanwhile the bucket fills: turns that many
+// keep for long would be used all at once.
+const turnKeeps = 1500 * time.Millisecond
+
+// giveBack returns a token that was not needed, unless it was kept for too long.
+func (p *pacer) giveBack(tick outbox.Tick) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bucket.tokens = min(bucketSize, p.bucket.tokens+1)
+	if time.Since(tick.At) <= turnKeeps {
+		p.bucket.tokens = min(bucketSize, p.bucket.tokens+1)
+	}
 }
 
 // pause lets nothing be posted in the whole workspace for a time. It returns until when.
@@ -193,6 +199,13 @@ func (p *pacer) pause(d time.Duration) time.Time {
 		p.paused = until
 	}
 	return p.paused
+}
+
+// pausing reports whether nothing may be posted now.
+func (p *pacer) pausing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Until(p.paused) > 0
 }
 
 // rest returns when nothing is paused.

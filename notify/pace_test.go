@@ -119,7 +119,8 @@ func TestATokenThatWasNotNeeded(t *testing.T) {
 		for i := range 20 {
 			mustWait(t, p, fmt.Sprint("C", i))
 		}
-		p.giveBack()
+		old := outbox.Tick{At: time.Now()}
+		p.giveBack(old)
 		if got := mustWait(t, p, "next"); got != 0 {
 			t.Errorf("waited %v for the token that was given back, want 0", got)
 		}
@@ -127,7 +128,7 @@ func TestATokenThatWasNotNeeded(t *testing.T) {
 			t.Errorf("waited %v for the next, want 250 ms", got)
 		}
 		pass(time.Minute)
-		p.giveBack() // of a full bucket
+		p.giveBack(outbox.Tick{At: time.Now()}) // of a full bucket
 		times := 0
 		for i := range 25 {
 			if mustWait(t, p, fmt.Sprint("D", i)) == 0 {
@@ -136,6 +137,10 @@ func TestATokenThatWasNotNeeded(t *testing.T) {
 		}
 		if times != 20 {
 			t.Errorf("%d went at once, want 20", times)
+		}
+		p.giveBack(old) // the bucket has filled since
+		if got := mustWait(t, p, "late"); got == 0 {
+			t.Error("a token that was kept for a minute was taken back")
 		}
 	})
 }

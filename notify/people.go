@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,10 +19,11 @@ const (
 	userTTL = 24 * time.Hour
 	// usersMost is how many users are known before those that have to be asked for again are forgotten.
 	usersMost = 1000
-	// userTries is how often Slack is asked for a user before a message goes without the mention. A mention isn't
-	// worth holding up what it is about.
-	userTries = 3
 )
+
+// userPatience is how often Slack is asked for a user before a message goes without the mention: that isn't worth holding
+// up what it is about, but for an outage.
+var userPatience = patience{odd: 3, lost: 3}
 
 // people knows which of Slack's users an email belongs to. What it learned is in the store, also of emails that Slack
 // doesn't know, so that each costs one look-up a day.
@@ -115,9 +117,8 @@ func (p *people) mention(e *allo.Event, mentions []string) string {
 	return strings.Join(all, " ")
 }
 
-// meet asks Slack for everybody that the deliveries' rules mention and that isn't known yet; asked is false if there was
-// nobody to ask for.
-func (w *worker) meet(ctx context.Context, deliveries []outbox.Delivery) (asked bool, err error) {
+// strangers are the emails of everybody whom the deliveries' rules mention and who isn't known yet.
+func (w *worker) strangers(ctx context.Context, deliveries []outbox.Delivery) (all []string) {
 	for i := range deliveries {
 		d := &deliveries[i]
 		var o rules.Options
@@ -132,54 +133,57 @@ func (w *worker) meet(ctx context.Context, deliveries []outbox.Delivery) (asked 
 			continue // sending it will say so
 		}
 		for _, email := range mentioned {
-			if _, ok := w.people.known(email); ok {
-				continue
-			}
-			asked = true
-			if err := w.lookUp(ctx, email); err != nil {
-				return asked, err
+			if _, ok := w.people.known(email); !ok && !slices.Contains(all, email) {
+				all = append(all, email)
 			}
 		}
 	}
-	return asked, nil
+	return all
+}
+
+// meetAll asks Slack for everybody whom what waits mentions. More may come meanwhile.
+func (w *worker) meetAll(ctx context.Context) error {
+	for {
+		waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+		if err != nil {
+			return err
+		}
+		strangers := w.strangers(ctx, waiting)
+		for _, email := range strangers {
+			if err := w.lookUp(ctx, email); err != nil {
+				return err
+			}
+		}
+		if len(strangers) == 0 {
+			return nil
+		}
+	}
 }
 
 // lookUp asks Slack for a user by email. The error is ctx's.
 func (w *worker) lookUp(ctx context.Context, email string) error {
-	var o Outcome
-	for try := 1; try <= userTries; try++ {
-		var id string
+	var id string
+	o, err := w.ask(ctx, userPatience, func(Outcome, int) {}, func(ctx context.Context) (o Outcome) {
 		id, o = w.slack.user(ctx, email)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		w.report(ctx, o)
-		var err error
-		switch {
-		case o.Kind == Sent, o.Kind == RefusedMessage:
-			if id == "" {
-				w.log.InfoContext(ctx, "nobody is mentioned: slack knows no such email", "domain", email[strings.LastIndexByte(email, '@')+1:])
-			}
-			u := outbox.User{Email: email, ID: id, At: time.Now()}
-			w.people.learn(u)
-			if err := w.store.SetUser(ctx, u); err != nil {
-				w.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
-			}
-			return nil
-		case o.Kind == Wait:
-			err = w.wait(ctx, o)
-		case o.Kind == Later, o.Kind == Unsure:
-			err = sleep(ctx, backoff(try))
-		default:
-			try = userTries // without the right to ask, asking again won't help
-		}
-		if err != nil {
-			return err
-		}
+		return o
+	})
+	if err != nil {
+		return err
 	}
-	w.log.WarnContext(ctx, "nobody is mentioned: slack could not be asked for an email", "err", o.Reason(),
-		"todo", "if a scope is missing, reinstall the app with slack-app.yaml")
-	w.people.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
+	if o.Kind != Sent && o.Kind != RefusedMessage {
+		w.log.WarnContext(ctx, "nobody is mentioned: slack could not be asked for an email", "err", o.Reason(),
+			"todo", "if a scope is missing, reinstall the app with slack-app.yaml")
+		w.people.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
+		return nil
+	}
+	if id == "" {
+		w.log.InfoContext(ctx, "nobody is mentioned: slack knows no such email", "domain", email[strings.LastIndexByte(email, '@')+1:])
+	}
+	u := outbox.User{Email: email, ID: id, At: time.Now()}
+	w.people.learn(u)
+	if err := w.store.SetUser(ctx, u); err != nil {
+		w.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
+	}
 	return nil
 }
 

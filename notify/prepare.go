@@ -43,34 +43,19 @@ func (n *Notifier) named(ctx context.Context) []string {
 // returns those that are to be asked for again.
 func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) {
 	for _, ref := range refs {
-		trying, err := n.enter(ctx)
-		if err != nil {
+		var channel Channel
+		o, err := n.ask(ctx, resolvePatience, func(Outcome, int) {}, func(ctx context.Context) (o Outcome) {
+			channel, o = n.directory.find(ctx, ref)
+			return o
+		})
+		switch {
+		case err != nil:
 			return nil
-		}
-		channel, o := n.directory.find(ctx, ref)
-		if ctx.Err() != nil {
-			n.leave(trying)
-			return nil
-		}
-		n.report(ctx, o)
-		switch o.Kind {
-		case Sent:
-			if !n.inspect(ctx, ref, channel) {
-				again = append(again, ref)
-			}
-		case RefusedChannel, RefusedMessage, RefusedThread:
+		case o.Kind != Sent:
 			n.log.WarnContext(ctx, "a channel that the rules name can't be posted to; its events will be kept", "channel", ref,
-				"err", o.Reason(), "todo", channelTodo(o.Code))
-		case Wait:
-			if n.wait(ctx, o) != nil {
-				return nil
-			}
-		case RefusedToken:
-			_ = n.tokenRefused(ctx, o)
-			return nil // what waits will find out when it works again
-		default:
-			n.leave(trying)
-			return nil // Slack is away: each channel is looked up when it has something to post
+				"err", o.Reason(), "todo", channelTodo(o.Reason()))
+		case !n.inspect(ctx, ref, channel):
+			again = append(again, ref)
 		}
 	}
 	return again

@@ -15,8 +15,8 @@ const (
 	updatesAtOnce = 50
 )
 
-// update brings messages that Slack has up to date until ctx ends. It is nobody's way: what it can't do now waits here
-// and holds up no queue.
+// update brings messages that Slack has up to date until ctx ends. Updates run in their own loop, so a failing update
+// never delays a message.
 func (n *Notifier) update(ctx context.Context) {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
@@ -28,12 +28,11 @@ func (n *Notifier) update(ctx context.Context) {
 		}
 		failed := 0
 		for _, u := range list {
-			done, err := n.updateOne(ctx, u, tries[u.Post] >= updateTries)
+			done, err := n.updateOne(ctx, u, tries)
 			if err != nil {
 				return
 			}
 			if !done {
-				tries[u.Post]++
 				failed++
 				continue
 			}
@@ -59,65 +58,55 @@ func (n *Notifier) update(ctx context.Context) {
 	}
 }
 
-// updateOne makes one update; done is false if it is to be tried again. The last try is the last only if Slack answers
-// other calls: an outage is waited for. The error is ctx's.
-func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, last bool) (done bool, err error) {
-	asked := false
-	trying, err := n.enter(ctx)
+// updateOne tries one update, once, so that others have their turn; done is false if it is to be tried again. An outage
+// is waited for. The error is ctx's.
+func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, tries map[string]int) (done bool, err error) {
+	var event int64
+	var channel string
+	o, err := n.ask(ctx, patience{odd: 1, lost: 1}, func(Outcome, int) {}, func(ctx context.Context) Outcome {
+		if err := n.pace.rest(ctx); err != nil {
+			return storeFailed(err)
+		}
+		// Only now, as all that may take long.
+		p, err := n.store.SentPost(ctx, u.Post)
+		switch {
+		case err != nil:
+			return storeFailed(err)
+		case p == nil || len(p.Deliveries) == 0:
+			return Outcome{Kind: Sent, Local: true}
+		}
+		event, channel = p.Deliveries[0].Event, n.directory.name(p.Channel)
+		var message format.Message
+		holds := true
+		if err := guard(func() {
+			items := n.items(ctx, p.Deliveries)
+			if holds = fits(p, items); holds {
+				message = render(p, items)
+			}
+		}); err != nil {
+			return Outcome{Kind: RefusedMessage, Local: true, Code: "the message can't be made", Detail: err.Error(), Err: err}
+		}
+		if !holds {
+			return Outcome{Kind: RefusedMessage, Local: true, Code: "the digest would no longer hold all that it shows"}
+		}
+		o := n.slack.update(ctx, p.Channel, p.TS, p.ID, message)
+		n.metrics.updates.WithLabelValues(o.Kind.String()).Inc()
+		return o
+	})
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		if !asked {
-			n.leave(trying)
-		}
-	}()
-	if err := n.pace.rest(ctx); err != nil {
-		return false, err
-	}
-	// Only now, as all that may take long.
-	p, err := n.store.SentPost(ctx, u.Post)
-	if err != nil || p == nil || len(p.Deliveries) == 0 {
-		return err == nil, ctx.Err()
-	}
-	var message format.Message
-	holds := true
-	if err := guard(func() {
-		items := n.items(ctx, p.Deliveries)
-		if holds = fits(p, items); holds {
-			message = render(p, items)
-		}
-	}); err != nil {
-		n.log.ErrorContext(ctx, "update dropped: the message can't be made", "event_id", p.Deliveries[0].Event, "channel", n.directory.name(p.Channel), "err", err)
-		return true, nil
-	}
-	if !holds {
-		n.log.InfoContext(ctx, "update left out: the digest would no longer hold all that it shows", "channel", n.directory.name(p.Channel))
-		return true, nil
-	}
-	o := n.slack.update(ctx, p.Channel, p.TS, p.ID, message)
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	asked = true
-	n.metrics.updates.WithLabelValues(o.Kind.String()).Inc()
-	n.report(ctx, o)
 	switch o.Kind {
 	case Sent:
-		n.log.InfoContext(ctx, "updated", "event_id", p.Deliveries[0].Event, "channel", n.directory.name(p.Channel))
-		return true, nil
-	case Wait:
-		return false, n.wait(ctx, o)
-	case RefusedToken:
-		if o.Code != "missing_scope" {
-			return false, n.tokenRefused(ctx, o)
+		if !o.Local {
+			n.log.InfoContext(ctx, "updated", "event_id", event, "channel", channel)
 		}
+		return true, nil
 	case Later, Unsure:
-		if !last || n.directory.hello(ctx).Kind != Sent {
+		if tries[u.Post]++; tries[u.Post] < updateTries {
 			return false, nil
 		}
 	}
-	n.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", p.Deliveries[0].Event,
-		"channel", n.directory.name(p.Channel), "err", o.Reason())
+	n.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", event, "channel", channel, "err", o.Reason())
 	return true, nil
 }

@@ -38,7 +38,7 @@ const (
 	// maxAnswer bounds a page of a list or a history. One with 999 messages may be longer: then shorter pages are asked
 	// for. Of those that are longer than smallAnswer few are read at a time, so that answers without an end in many
 	// channels don't fill the memory.
-	maxAnswer = 8 << 20
+	maxAnswer   = 8 << 20
 	largeAtOnce = 2
 )
 

@@ -32,8 +32,6 @@ const (
 	// splitAfter is how often a digest is tried that draws such answers, before its events go alone: it may be for one
 	// of them.
 	splitAfter = 3
-	// resolveTries is how often a channel is looked up with such answers before its trouble is told.
-	resolveTries = 5
 )
 
 // worker works off one channel, alone.
@@ -71,56 +69,43 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// resolved returns the id of the worker's channel, asking Slack for as long as it takes. After it Slack's clock is known.
-// It is false when ctx ended, or nothing waits under this name any more.
+// resolvePatience is how often a channel is looked up with answers that aren't believed for ever, before its trouble is
+// told.
+var resolvePatience = patience{odd: 5}
+
+// resolved returns the id of the worker's channel, asking Slack for as long as it takes. It is false when ctx ended, or
+// nothing waits under this name any more.
 func (w *worker) resolved(ctx context.Context) (string, bool) {
-	for attempt := 1; ctx.Err() == nil; attempt++ {
-		id, known := w.directory.known(w.channel)
-		if _, set := w.slack.clock.now(); known && set {
+	for ctx.Err() == nil {
+		if id, ok := w.directory.known(w.channel); ok {
 			return id, true
 		}
 		if waits, err := w.store.Waits(ctx, w.channel); err == nil && !waits {
 			return "", false
 		}
-		trying, err := w.enter(ctx)
-		if err != nil {
+		if id, ok, err := w.lookUpChannel(ctx, w.channel); err != nil {
 			return "", false
-		}
-		var o Outcome
-		if known {
-			o = w.directory.hello(ctx)
-		} else {
-			id, o = w.directory.resolve(ctx, w.channel)
-		}
-		if ctx.Err() != nil {
-			w.leave(trying)
-			return "", false
-		}
-		w.report(ctx, o)
-		if o.Bounded && attempt >= resolveTries {
-			o.Kind = RefusedChannel
-		}
-		switch o.Kind {
-		case Sent:
-			if !known {
-				w.healed(ctx)
-			}
+		} else if ok {
+			w.healed(ctx)
 			return id, true
-		case Wait:
-			err = w.wait(ctx, o)
-		case RefusedToken:
-			err = w.tokenRefused(ctx, o)
-		case RefusedChannel, RefusedThread, RefusedMessage:
-			err = w.hold(ctx, o)
-		default:
-			w.changed(ctx, "channel not looked up, will retry", o, attempt)
-			err = w.retry(ctx, o, attempt)
-		}
-		if err != nil {
-			return "", false
 		}
 	}
 	return "", false
+}
+
+// lookUpChannel asks Slack which channel a reference stands for. Where it is refused the queue is held; then ok is false,
+// and it is time to try again. The error is ctx's.
+func (w *worker) lookUpChannel(ctx context.Context, ref string) (id string, ok bool, err error) {
+	o, err := w.ask(ctx, resolvePatience, func(o Outcome, attempt int) {
+		w.changed(ctx, "channel not looked up, will retry", o, attempt)
+	}, func(ctx context.Context) (o Outcome) {
+		id, o = w.directory.resolve(ctx, ref)
+		return o
+	})
+	if err != nil || o.Kind == Sent {
+		return id, err == nil, err
+	}
+	return "", false, w.hold(ctx, o)
 }
 
 // next settles one post; more is false if nothing waits. The error is the store's, or ctx's.
@@ -130,7 +115,7 @@ func (w *worker) next(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if post != nil {
-		return true, w.settle(ctx, post, false)
+		return true, w.settle(ctx, post, nil)
 	}
 	if waits, err := w.store.Waits(ctx, w.channel); err != nil || !waits {
 		return false, err
@@ -138,29 +123,32 @@ func (w *worker) next(ctx context.Context) (more bool, err error) {
 	if ref := w.directory.heir(w.channel); ref != "" {
 		return w.handOver(ctx, ref)
 	}
-	trying, err := w.enter(ctx)
-	if err != nil {
+	// Slack is asked for people before the pace is waited for: that may take long.
+	if err := w.meetAll(ctx); err != nil {
 		return false, err
 	}
-	tick, err := w.pace.wait(ctx, w.channel)
-	if err != nil {
-		w.leave(trying)
+	var c chance
+	if c.entry, err = w.enter(ctx); err != nil {
+		return false, err
+	}
+	if c.tick, err = w.pace.wait(ctx, w.channel); err != nil {
+		w.leave(c.entry)
 		return false, err
 	}
 	// Only now: a digest takes all that came while the pace was waited for.
-	post, err = w.begin(ctx, tick)
+	post, err = w.begin(ctx, &c)
 	if err != nil || post == nil {
-		w.leave(trying)
-		w.pace.giveBack()
+		w.pass(c)
 		return err == nil, err
 	}
-	return true, w.settle(ctx, post, true)
+	return true, w.settle(ctx, post, &c)
 }
 
-// begin commits the next post: the oldest delivery, or as many as a digest holds.
-func (w *worker) begin(ctx context.Context, tick outbox.Tick) (*outbox.Post, error) {
-	waiting, err := w.acquainted(ctx)
-	if err != nil || len(waiting) == 0 {
+// begin commits the next post: the oldest delivery, or as many as a digest holds. nil if nothing waits, or somebody
+// whom it mentions isn't known yet.
+func (w *worker) begin(ctx context.Context, c *chance) (*outbox.Post, error) {
+	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	if err != nil || len(waiting) == 0 || len(w.strangers(ctx, waiting)) > 0 {
 		return nil, err
 	}
 	form, n := outbox.Message, 1
@@ -173,47 +161,31 @@ func (w *worker) begin(ctx context.Context, tick outbox.Tick) (*outbox.Post, err
 			form = outbox.Digest
 		}
 	}
-	return w.store.Begin(ctx, w.channel, form, waiting[:n], w.onTime(tick))
+	return w.store.Begin(ctx, w.channel, form, waiting[:n], w.onTime(ctx, c.tick))
 }
 
-// handOver has what waits go to the channel that has the name now.
+// handOver has what waits go to the channel that has the name now. Where that can't be found the old one is tried again.
 func (w *worker) handOver(ctx context.Context, ref string) (more bool, err error) {
-	trying, err := w.enter(ctx)
-	if err != nil {
+	id, ok, err := w.lookUpChannel(ctx, ref)
+	switch {
+	case err != nil:
 		return false, err
-	}
-	id, o := w.directory.resolve(ctx, ref)
-	if ctx.Err() != nil {
-		w.leave(trying)
-		return false, context.Cause(ctx)
-	}
-	w.report(ctx, o)
-	if o.Kind != Sent {
-		w.changed(ctx, "another channel has the name now, and can't be asked for; will retry", o, 1)
-		return true, w.retry(ctx, o, 5)
+	case !ok:
+		w.directory.inherit(w.channel, "")
+		return true, nil
 	}
 	w.wake(id)
 	return true, nil
 }
 
-// acquainted returns what waits, once Slack was asked for everybody whom it mentions. While that is asked more may come,
-// and what waits may be told more of.
-func (w *worker) acquainted(ctx context.Context) ([]outbox.Delivery, error) {
-	for {
-		waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
-		if err != nil || len(waiting) == 0 {
-			return nil, err
-		}
-		asked, err := w.meet(ctx, waiting)
-		if err != nil || !asked {
-			return waiting, err
-		}
+// onTime adds to a tick what Slack's clock says, which is asked where it isn't known.
+func (w *worker) onTime(ctx context.Context, tick outbox.Tick) outbox.Tick {
+	at, told := w.slack.clock.now()
+	if !told {
+		w.answers(ctx)
+		at, _ = w.slack.clock.now()
 	}
-}
-
-// onTime adds to a tick what Slack's clock says.
-func (w *worker) onTime(tick outbox.Tick) outbox.Tick {
-	tick.Slack, _ = w.slack.clock.now()
+	tick.Slack = at
 	return tick
 }
 
@@ -227,35 +199,43 @@ func together(waiting []outbox.Delivery) []outbox.Delivery {
 	return waiting
 }
 
-// settle sends a post until it is settled. fresh is true when its first attempt was committed and not yet made.
-func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
-	form := p.Form
+// settle sends a post until it is settled. With a chance its first attempt was committed and not yet made.
+func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) error {
+	form, doubt := p.Form, false // doubt: Slack may have it from an attempt before the last
 	w.strange = 0
 	for {
-		if !fresh {
-			now, err := w.turn(ctx, p)
-			switch {
-			case err != nil:
+		var c chance
+		if first != nil {
+			c, first = *first, nil
+		} else {
+			var err error
+			if c, err = w.await(ctx, p); err != nil {
 				return err
-			case now.ts != "":
-				return w.sent(ctx, p, now.ts, p.Thread)
 			}
-			if err := w.store.Attempt(ctx, p, form, w.onTime(now.tick)); err != nil {
-				w.leave(now.trying)
-				w.pace.giveBack()
+			if c.found != nil {
+				return w.sent(ctx, p, c.found.ts, c.found.thread)
+			}
+			if p.Doubt && !c.blind {
+				w.metrics.unsure.WithLabelValues("missing").Inc()
+				w.log.InfoContext(ctx, "message not in the history, so it is sent again", "channel", w.directory.name(p.Channel), "attempt", p.Attempts)
+			}
+			doubt = p.Doubt
+			if err := w.store.Attempt(ctx, p, form, w.onTime(ctx, c.tick)); err != nil {
+				w.pass(c)
 				if errors.Is(err, outbox.ErrGone) {
 					return nil // it was sent elsewhere by hand
 				}
 				return err
 			}
 		}
-		fresh = false
 
 		o := w.send(ctx, p)
 		w.ended = time.Now()
 		tick := w.pace.touch(w.channel)
 		w.metrics.posts.WithLabelValues(o.Kind.String()).Inc()
-		w.report(ctx, o)
+		w.report(ctx, c.entry, o)
+		spent := w.spent(ctx, p, o)
+		answer := outbox.Answer{Reason: o.Reason(), Attempt: true, Doubt: doubt}
 
 		switch o.Kind {
 		case Sent:
@@ -271,30 +251,22 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 					return err
 				}
 			}
-			if w.spent(ctx, p, o) {
-				now, err := w.turn(ctx, p)
-				switch {
-				case err != nil:
-					return err
-				case now.ts != "":
-					return w.sent(ctx, p, now.ts, p.Thread)
-				}
-				w.leave(now.trying)
-				w.pace.giveBack()
-				return w.giveUp(ctx, p, o, now.tick)
+			if spent {
+				return w.giveUp(ctx, p, true, o, tick)
 			}
 		case Wait:
-			if err := w.notTaken(ctx, p, false, o, tick); err != nil {
+			answer.Attempt = false
+			if err := w.notTaken(ctx, p, answer, tick); err != nil {
 				return err
 			}
 			if err := w.wait(ctx, o); err != nil {
 				return err
 			}
 		case Later:
-			if w.spent(ctx, p, o) {
-				return w.giveUp(ctx, p, o, tick)
+			if spent {
+				return w.giveUp(ctx, p, doubt, o, tick)
 			}
-			if err := w.notTaken(ctx, p, true, o, tick); err != nil {
+			if err := w.notTaken(ctx, p, answer, tick); err != nil {
 				return err
 			}
 			w.changed(ctx, "not posted, will retry", o, p.Attempts)
@@ -302,50 +274,62 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, fresh bool) error {
 				return err
 			}
 		case RefusedToken:
-			if err := w.notTaken(ctx, p, false, o, tick); err != nil {
+			answer.Attempt = false
+			if err := w.notTaken(ctx, p, answer, tick); err != nil {
 				return err
 			}
-			if err := w.tokenRefused(ctx, o); err != nil {
-				return err
+		case RefusedThread:
+			if p.Thread != "" {
+				w.log.WarnContext(ctx, "thread takes no replies; the message goes to the top of the channel", "channel", w.directory.name(w.channel), "err", o.Reason())
+				if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Unthread(ctx, p) }); err != nil {
+					return err
+				}
+				if err := w.notTaken(ctx, p, answer, tick); err != nil {
+					return err
+				}
+				continue
 			}
+			// Not a reply, and yet refused as one: that is about the channel.
+			fallthrough
 		case RefusedChannel:
+			settled, err := w.settledBefore(ctx, p, doubt)
+			if err != nil || settled {
+				return err
+			}
 			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Release(ctx, p, tick) }); err != nil {
 				return err
 			}
 			return w.hold(ctx, o)
-		case RefusedThread:
-			if p.Thread == "" {
-				// Not a reply, and yet refused as one: that is about the channel.
-				if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Release(ctx, p, tick) }); err != nil {
-					return err
-				}
-				return w.hold(ctx, o)
-			}
-			w.log.WarnContext(ctx, "thread takes no replies; the message goes to the top of the channel", "channel", w.directory.name(w.channel), "err", o.Reason())
-			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Unthread(ctx, p) }); err != nil {
-				return err
-			}
-			if err := w.notTaken(ctx, p, true, o, tick); err != nil {
-				return err
-			}
 		case RefusedMessage:
 			if len(p.Deliveries) == 1 && form != outbox.Plain {
 				w.log.WarnContext(ctx, "message refused; it goes as plain text", "channel", w.directory.name(w.channel),
 					"event_id", p.Deliveries[0].Event, "err", o.Reason())
 				form = outbox.Plain
-				if err := w.notTaken(ctx, p, true, o, tick); err != nil {
+				if err := w.notTaken(ctx, p, answer, tick); err != nil {
 					return err
 				}
 				continue
 			}
-			return w.giveUp(ctx, p, o, tick)
+			return w.giveUp(ctx, p, doubt, o, tick)
 		}
 	}
 }
 
-// notTaken commits that Slack surely doesn't have a post, and why.
-func (w *worker) notTaken(ctx context.Context, p *outbox.Post, counts bool, o Outcome, tick outbox.Tick) error {
-	return w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, counts, o.Reason(), tick) })
+// settledBefore looks once more for a post in doubt before it is let go of, and settles it if Slack has it.
+func (w *worker) settledBefore(ctx context.Context, p *outbox.Post, doubt bool) (bool, error) {
+	if !doubt {
+		return false, nil
+	}
+	found, _, err := w.look(ctx, p, 1)
+	if err != nil || found == nil {
+		return false, err
+	}
+	return true, w.sent(ctx, p, found.ts, found.thread)
+}
+
+// notTaken commits that an attempt at a post was surely not taken.
+func (w *worker) notTaken(ctx context.Context, p *outbox.Post, a outbox.Answer, tick outbox.Tick) error {
+	return w.keep(ctx, func(ctx context.Context) error { return w.store.NotTaken(ctx, p, a, tick) })
 }
 
 // spent reports whether a post was tried often enough with outcomes that aren't for ever. One that isn't Slack's answer
@@ -356,9 +340,7 @@ func (w *worker) spent(ctx context.Context, p *outbox.Post, o Outcome) bool {
 	}
 	tries, most := p.Attempts, unknownMost
 	if o.Strange {
-		hello := w.directory.hello(ctx)
-		w.report(ctx, hello)
-		if w.strange++; hello.Kind != Sent {
+		if w.strange++; !w.answers(ctx) {
 			w.strange = 0
 		}
 		tries, most = w.strange, strangeMost
@@ -371,7 +353,10 @@ func (w *worker) spent(ctx context.Context, p *outbox.Post, o Outcome) bool {
 
 // giveUp settles a post that can't be posted as it is. The events of a digest go alone, as it may be for one of them; one
 // alone is set aside.
-func (w *worker) giveUp(ctx context.Context, p *outbox.Post, o Outcome, tick outbox.Tick) error {
+func (w *worker) giveUp(ctx context.Context, p *outbox.Post, doubt bool, o Outcome, tick outbox.Tick) error {
+	if settled, err := w.settledBefore(ctx, p, doubt); err != nil || settled {
+		return err
+	}
 	if len(p.Deliveries) == 1 {
 		return w.setAside(ctx, p, o, tick)
 	}

@@ -20,11 +20,11 @@ var ErrPosting = errors.New("slack may have a message in the channel that had th
 
 // Resolve commits which id a reference stands for, and moves what waits, or is set aside, under the reference to the
 // id, keeping its order: also what waits for the id that the reference stood for before, as a channel that was made anew
-// has another. What the channel has already, under another of its names, it doesn't get again. The error is ErrPosting
-// if what waits can't be moved yet; then nothing is changed.
-func (s *Store) Resolve(ctx context.Context, c Channel) error {
+// has another, unless one of the others still stands for that one. What the channel has already, under another of its
+// names, it doesn't get again. The error is ErrPosting if what waits can't be moved yet; then nothing is changed.
+func (s *Store) Resolve(ctx context.Context, c Channel, others ...string) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := succeed(t, c); err != nil {
+		if err := succeed(t, c, others); err != nil {
 			return err
 		}
 		if err := t.exec(`INSERT INTO channels (ref, id, name) VALUES (?, ?, ?) ON CONFLICT (ref) DO UPDATE SET id = excluded.id, name = excluded.name`,
@@ -42,17 +42,19 @@ func (s *Store) Resolve(ctx context.Context, c Channel) error {
 	return nil
 }
 
-// succeed moves to a channel what is on its way to the one that had its name before. Where a rule names that one by its
-// id, it keeps what it has.
-func succeed(t *tx, c Channel) error {
+// succeed moves to a channel what is on its way to the one that had its name before. If another reference stands for that
+// one, by another name or by its id, it keeps what it has.
+func succeed(t *tx, c Channel, others []string) error {
 	var before string
 	known, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{c.Ref}, &before)
 	if err != nil || !known || before == c.ID {
 		return err
 	}
-	var one int
-	if named, err := t.scan(`SELECT 1 FROM channels WHERE ref = ?`, []any{before}, &one); err != nil || named {
-		return err
+	for _, other := range others {
+		id, err := idOf(t, other)
+		if err != nil || other != c.Ref && id == before {
+			return err
+		}
 	}
 	var post string
 	var doubt bool
@@ -70,15 +72,15 @@ func succeed(t *tx, c Channel) error {
 	return move(t, before, c.ID)
 }
 
-// move lets what waits, or is set aside, for one channel wait for another.
+// move lets what waits, or is set aside, for one channel wait for another. What a part follows is not there.
 func move(t *tx, from, to string) error {
 	for _, query := range []string{
 		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'waiting'
 			AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?2)`,
 		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'aside'
 			AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?2)`,
-		`UPDATE deliveries SET channel = ?2 WHERE channel = ?1 AND state = 'waiting'`,
-		`UPDATE deliveries SET channel = ?2 WHERE channel = ?1 AND state = 'aside'`,
+		`UPDATE deliveries SET channel = ?2, reply = '' WHERE channel = ?1 AND state = 'waiting'`,
+		`UPDATE deliveries SET channel = ?2, reply = '' WHERE channel = ?1 AND state = 'aside'`,
 	} {
 		if err := t.exec(query, from, to); err != nil {
 			return err

@@ -37,8 +37,10 @@ func TestWhatIsInDoubtWaits(t *testing.T) {
 		commit func(reason string) error
 	}{
 		{"HTTP 500", func(reason string) error { return s.InDoubt(ctx, p, reason) }},
-		{"message_limit_exceeded", func(reason string) error { return s.NotTaken(ctx, p, false, reason, Tick{At: start}) }},
-		{"HTTP 403", func(reason string) error { return s.NotTaken(ctx, p, true, reason, Tick{At: start}) }},
+		{"message_limit_exceeded", func(reason string) error { return s.NotTaken(ctx, p, Answer{Reason: reason}, Tick{At: start}) }},
+		{"HTTP 403", func(reason string) error {
+			return s.NotTaken(ctx, p, Answer{Reason: reason, Attempt: true}, Tick{At: start})
+		}},
 	} {
 		if err := step.commit(step.reason); err != nil {
 			t.Fatal(err)
@@ -88,7 +90,7 @@ func TestReplayOfWhatIsBeingPosted(t *testing.T) {
 			}
 			p := take(t, s, "C1", 2)
 			if !c.doubt {
-				if err := s.NotTaken(ctx, p, true, "HTTP 403", Tick{At: start}); err != nil {
+				if err := s.NotTaken(ctx, p, Answer{Reason: "HTTP 403", Attempt: true}, Tick{At: start}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -129,7 +131,7 @@ func TestANameThatChangesItsID(t *testing.T) {
 	}{
 		{"nothing is being posted", func(s *Store, p *Post) error { return s.Release(t.Context(), p, Tick{At: start}) }, false},
 		{"surely not taken", func(s *Store, p *Post) error {
-			return s.NotTaken(t.Context(), p, true, "is_archived", Tick{At: start})
+			return s.NotTaken(t.Context(), p, Answer{Reason: "is_archived", Attempt: true}, Tick{At: start})
 		}, false},
 		{"in doubt", func(*Store, *Post) error { return nil }, true},
 	} {
@@ -181,20 +183,31 @@ func TestANameThatChangesItsID(t *testing.T) {
 	}
 }
 
-// A rule that names the old channel by its id means that one.
-func TestAChannelThatIsNamedByItsIDKeepsWhatItHas(t *testing.T) {
-	s, _ := openTemp(t)
-	for _, c := range []Channel{{"#a", "C1", "a"}, {"C1", "C1", "a"}} {
-		if err := s.Resolve(t.Context(), c); err != nil {
+// Another reference that stands for the old channel means that one, whether the rules have its name or its id; one that
+// they don't have any more means nothing.
+func TestAChannelThatAnotherReferenceNamesKeepsWhatItHas(t *testing.T) {
+	for _, c := range []struct {
+		other string
+		named bool
+		stays int
+	}{{"C1", true, 1}, {"#b", true, 1}, {"C1", false, 0}, {"#b", false, 0}} {
+		s, _ := openTemp(t)
+		for _, ref := range []string{"#a", c.other} {
+			if err := s.Resolve(t.Context(), Channel{ref, "C1", "a"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustAdd(t, s, call("1", "#a"))
+		named := []string{"#a"}
+		if c.named {
+			named = append(named, c.other)
+		}
+		if err := s.Resolve(t.Context(), Channel{"#a", "C2", "a"}, named...); err != nil {
 			t.Fatal(err)
 		}
-	}
-	mustAdd(t, s, call("1", "C1"))
-	if err := s.Resolve(t.Context(), Channel{"#a", "C2", "a"}); err != nil {
-		t.Fatal(err)
-	}
-	if got := waiting(t, s, "C1"); len(got) != 1 {
-		t.Errorf("waiting in the channel that a rule names by its id: %q, want one", got)
+		if got := waiting(t, s, "C1"); len(got) != c.stays {
+			t.Errorf("%s, named %v: %d wait in the old channel, want %d", c.other, c.named, len(got), c.stays)
+		}
 	}
 }
 

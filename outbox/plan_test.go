@@ -11,7 +11,8 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	s, _ := openTemp(t)
 	ctx := t.Context()
 	queries := map[string]string{"busy": busyQuery, "waiting": waitingQuery, "waits": waitsQuery, "post": postDeliveriesQuery, "stuck": stuckQuery,
-		"untold": untoldQuery, "stored": storedQuery, "about": aboutQuery, "thread": threadQuery, "updates": updatesQuery}
+		"untold": untoldQuery, "stored": storedQuery, "about": aboutQuery, "thread": threadQuery, "updates": updatesQuery,
+		"counts": countsQuery}
 
 	// What writes is prepared once and kept: all of it is looked at.
 	e := text("1", "a", 0)
@@ -19,7 +20,7 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	mustAdd(t, s, e)
 	p := post(t, s, 1, 0, Shown{})
 	steps := []error{
-		s.Attempt(ctx, p, Plain, Tick{At: start}), s.NotTaken(ctx, p, true, "no", Tick{At: start}), s.Unthread(ctx, p),
+		s.Attempt(ctx, p, Plain, Tick{At: start}), s.NotTaken(ctx, p, Answer{Reason: "no", Attempt: true}, Tick{At: start}), s.Unthread(ctx, p),
 		s.Sent(ctx, p, Shown{TS: "1.0", Parts: 1, Retell: true}, Tick{At: start}), s.Tell(ctx, "C1"), s.Told(ctx, Update{}),
 		s.Resolve(ctx, Channel{Ref: "#a", ID: "C1"}), s.Pause(ctx, start),
 	}

@@ -131,15 +131,22 @@ func (s *Store) Attempt(ctx context.Context, p *Post, form Form, tick Tick) erro
 	return nil
 }
 
-// NotTaken commits that Slack surely doesn't have the post, and why: the next attempt needs no look first. An attempt
-// that Slack put off for its pace does not count as one.
-func (s *Store) NotTaken(ctx context.Context, p *Post, counts bool, reason string, tick Tick) error {
+// Answer is what Slack said to an attempt that it surely did not take.
+type Answer struct {
+	Reason  string
+	Attempt bool // it counts as one; what Slack puts off for its pace doesn't
+	Doubt   bool // Slack may still have the post from an attempt before
+}
+
+// NotTaken commits that the last attempt at a post was surely not taken. Unless it is in doubt all the same the next
+// one needs no look first.
+func (s *Store) NotTaken(ctx context.Context, p *Post, a Answer, tick Tick) error {
 	less := 1
-	if counts {
+	if a.Attempt {
 		less = 0
 	}
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE posts SET doubt = 0, attempts = attempts - ?, reason = ? WHERE id = ? AND state = 'open'`, less, reason, p.ID); err != nil {
+		if err := t.exec(`UPDATE posts SET doubt = ?, attempts = attempts - ?, reason = ? WHERE id = ? AND state = 'open'`, a.Doubt, less, a.Reason, p.ID); err != nil {
 			return err
 		}
 		return keepPace(t, p.Channel, tick)
@@ -147,7 +154,7 @@ func (s *Store) NotTaken(ctx context.Context, p *Post, counts bool, reason strin
 	if err != nil {
 		return fmt.Errorf("recording an answer: %w", err)
 	}
-	p.Doubt = false
+	p.Doubt = a.Doubt
 	p.Attempts -= less
 	return nil
 }

@@ -36,8 +36,8 @@ const (
 // before then; it gives the room back to the disk where that is a lot, or the disk was full. It returns how many events
 // that were.
 //
-// It needs some room in the log itself, about 300 KB: its steps become smaller until they find it. Where there is none it
-// takes the reserve, a file of 1 MiB beside the database, and lays it in again at its end.
+// It needs some room in the log itself, about 300 KB. Where there is none it takes the reserve, a file of 1 MiB beside the
+// database, and puts it back at the end; then its steps become smaller until they find room.
 func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 	total, err := s.purge(ctx, purgeEvents, before)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 }
 
 // reserve is a file that holds room for the time when the disk has none: then deleting takes room too, and so does
-// reading what was closed. It is the path; "" is none.
+// opening a store that was closed. It is the path; "" is none.
 type reserve string
 
 // reserveSize is enough for what is shared by those who read (32 KB), for the log, and for what of the log has no place in
@@ -118,8 +118,7 @@ func (s *Store) inSteps(most int64, step func(most int64) (int64, error)) (int64
 }
 
 // oldSubjects are those whose last change is older than a time, but for what has an event that is kept though it is
-// older. It reads the whole table, beside the writer: that is as large as the address book, and every other look at it is
-// by its key.
+// older.
 const oldSubjects = `SELECT subject FROM subjects WHERE at < ?1 AND subject NOT IN (SELECT subject FROM events WHERE received_at < ?1 AND subject <> '') LIMIT ?2`
 
 // purgeSubjects deletes the copies of contacts that have not changed since a time.

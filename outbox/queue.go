@@ -173,15 +173,19 @@ type Counts struct {
 	Oldest         time.Time // zero if none waits
 }
 
+const countsQuery = `SELECT
+	(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries WHERE state = 'posting'),
+	(SELECT count(*) FROM deliveries WHERE state = 'aside'),
+	(SELECT min(at) FROM (
+		SELECT e.received_at AS at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'posting'
+		UNION ALL
+		SELECT e.received_at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.id = (SELECT min(id) FROM deliveries WHERE state = 'waiting')))`
+
 // Counts counts what waits, which is also what is being posted, and what is set aside.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
 	var oldest sql.NullInt64
-	err := s.db.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries WHERE state = 'posting'),
-		(SELECT count(*) FROM deliveries WHERE state = 'aside'),
-		(SELECT min(e.received_at) FROM events e JOIN deliveries d ON d.event = e.id WHERE d.state = 'posting'
-			OR d.state = 'waiting' AND d.id = (SELECT min(id) FROM deliveries WHERE state = 'waiting'))`).
+	err := s.db.QueryRowContext(ctx, countsQuery).
 		Scan(&c.Waiting, &c.Aside, &oldest)
 	if err != nil {
 		return Counts{}, fmt.Errorf("counting what waits: %w", explain(err))

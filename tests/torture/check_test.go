@@ -175,6 +175,11 @@ func (r *run) checkMessages(all [][]event) {
 	for _, stale := range r.stale(all) {
 		r.t.Error(stale)
 	}
+	if r.t.Failed() {
+		for _, c := range r.slack.Calls("chat.update") {
+			r.t.Logf("update at %s of %s: %d %s %s: %s", c.At.Format(time.StampMilli), c.Form.Get("ts"), c.Status, c.Err, c.Fault, c.Form.Get("text"))
+		}
+	}
 	told, mentioned, replies := 0, 0, 0
 	for channel, events := range rooms(all) {
 		known := map[string]event{}
