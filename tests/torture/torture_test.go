@@ -318,7 +318,7 @@ func TestTorture(t *testing.T) {
 	}
 	t.Logf("seed %d: %d events answered, %d kills, faults %v, %d messages by others, %d tries that were not answered, %d answered again after a kill; lost %d, twice %d, out of order %d, over pace %d; %d refused and replayed; %s from the last fault to the last event",
 		seed, r.accepted.Load(), r.kills.Load(), r.faults, r.others.Load(), r.retries.Load(), r.duplicates.Load(), lost, twice, disorder, r.slack.RateLimited(), refused, took.Round(time.Millisecond))
-	if t.Failed() {
+	if t.Failed() || os.Getenv("TORTURE_KEEP") != "" {
 		keep := filepath.Join(os.TempDir(), fmt.Sprintf("torture-%d.log", seed))
 		if err := os.WriteFile(keep, []byte(b.Log()), 0o600); err == nil {
 			t.Logf("the last process's log: %s", keep)

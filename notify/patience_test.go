@@ -1,0 +1,270 @@
+package notify
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"allo-slack/fakeslack"
+)
+
+// Whoever tries the token for all says how it went, whatever he was about: else nobody would try again.
+func TestEveryTryOfTheTokenEnds(t *testing.T) {
+	for _, c := range []struct {
+		name, code string
+		methods    []string
+		about      func(r *rig, n int) // what calls Slack
+	}{
+		{"an update", "missing_scope", []string{"chat.postMessage", "chat.update"}, func(r *rig, n int) {
+			r.accept(strings.Replace(aCall(1, "a"), `"tag"`, fmt.Sprintf(`"summary":"x%d","tag"`, n), 1))
+		}},
+		{"a channel that is made anew", "invalid_auth", []string{"conversations.list", "chat.postMessage"}, func(r *rig, n int) {
+			r.bot.directory.inherit(r.id("a"), "#a")
+			r.calls("a", 2+n, 2+n)
+		}},
+		{"rules that change", "invalid_auth", []string{"conversations.list", "chat.postMessage"}, func(r *rig, _ int) {
+			r.bot.SetRules(parseRules(r.t, byTag))
+		}},
+	} {
+		bubbleIn(t, c.name, func(t *testing.T) {
+			r := newRig(t, byTag, "a", "b")
+			refused := false
+			r.before(func(method string, _ url.Values, w http.ResponseWriter) bool {
+				if !refused || !strings.Contains(strings.Join(c.methods, " "), method) {
+					return false
+				}
+				_, _ = fmt.Fprintf(w, `{"ok":false,"error":%q,"needed":"chat:write"}`, c.code)
+				return true
+			})
+			r.start()
+			r.calls("a", 1, 1)
+			r.wantCases("a", 1, 1, 5*time.Second)
+			pass(time.Minute)
+			refused = true
+			r.calls("b", 101, 101)
+			for n := range 12 {
+				c.about(r, n)
+				pass(61 * time.Second)
+			}
+			refused = false
+			r.wantCases("b", 101, 101, 2*time.Minute)
+			pass(2 * time.Minute)
+			if n := r.count("allo_slack_deliveries_waiting", ""); n != 0 {
+				t.Errorf("%v still wait", n)
+			}
+		})
+	}
+}
+
+// A gate that was shut by a call which overlapped with an answer opens all the same.
+func TestAGateThatWasShutTooLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, byTag, "a").start()
+		pass(time.Minute)
+		r.bot.health.gate.shutFor(awayTry)
+		r.wire.refuse(true)
+		r.calls("a", 1, 1)
+		pass(time.Minute)
+		r.wire.refuse(false)
+		r.wantCases("a", 1, 1, 10*time.Second)
+	})
+}
+
+// What Slack said a moment ago is not an answer now.
+func TestAKnownListEndsNoOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, byTag, "a", "b", "c").start()
+		r.wire.refuse(true)
+		for range awayAfter {
+			r.bot.report(t.Context(), entry{}, r.bot.slack.hello(t.Context()))
+		}
+		pass(awayTry)
+		r.bot.prepare(t.Context(), []string{"#a"})
+		if strings.Contains(r.log.String(), "slack is back") {
+			t.Error("the log says that Slack is back, which it didn't say")
+		}
+	})
+}
+
+// An attempt that was surely not taken says nothing of the one before it.
+func TestTheDoubtOfAnEarlierAttempt(t *testing.T) {
+	for _, f := range []fakeslack.Fault{
+		{Kind: fakeslack.RateLimit, RetryAfter: time.Minute}, {Kind: fakeslack.Status, Status: 403, Count: 8}, {Code: "message_limit_exceeded", Count: 8},
+		{Code: "invalid_blocks", Count: 2}, {Code: "is_archived"}, {Code: "token_revoked"}, {Code: "moon_in_the_way", Count: unknownMost},
+	} {
+		for _, digest := range []bool{false, true} {
+			f := f
+			t.Run(fmt.Sprint(f.Kind, f.Code, digest), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					r := newRig(t, byTag, "a", "b")
+					r.open()
+					last := 1
+					if digest {
+						last = 6
+					}
+					r.calls("a", 1, last)
+					r.slack.Fault(fakeslack.Fault{Channel: "a", Kind: fakeslack.LateVisible, Delay: 7 * time.Second})
+					f.Channel = "a"
+					r.slack.Fault(f)
+					if f.Code == "invalid_blocks" || f.Code == "is_archived" || f.Code == "moon_in_the_way" {
+						// Nothing is waited for before the post is let go of: then it must show by then.
+						r.slack.Fault(fakeslack.Fault{Method: "conversations.history", Channel: "a", Kind: fakeslack.Slow, Delay: 5 * time.Second, Count: 3})
+					}
+					r.run()
+					pass(2 * time.Hour)
+					r.exactly("a", 1, last)
+				})
+			})
+		}
+	}
+}
+
+// Where the workspace is busy all the time, what is in doubt has its turn like everything else.
+func TestDoubtInABusyWorkspace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		text, names := manyChannels(45)
+		r := newRig(t, text, names...).start()
+		pass(5 * time.Minute)
+		stop := make(chan struct{})
+		go func() {
+			for n := 1000; ; n += 44 {
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Second):
+				}
+				for i := 1; i < 45; i++ {
+					r.accept(aCall(n+i, names[i]))
+				}
+			}
+		}()
+		pass(2 * time.Minute)
+		r.slack.Fault(fakeslack.Fault{Channel: names[0], Kind: fakeslack.CutBefore})
+		r.calls(names[0], 1, 1)
+		pass(2 * time.Minute)
+		r.exactly(names[0], 1, 1)
+		close(stop)
+		pass(10 * time.Minute)
+		r.polite()
+	})
+}
+
+// While somebody is looked up another channel may be asked to wait: then nothing is posted there either.
+func TestALookUpTakesNoTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRigWith(t, `rules:
+  - {name: a, match: {tag: a}, channel: "#a", mention: owner}
+  - {name: b, match: {tag: b}, channel: "#b"}`, fakeslack.Options{Token: testToken,
+			Channels: []fakeslack.Channel{{Name: "a"}, {Name: "b"}}, Users: []fakeslack.User{{ID: "U1", Email: "anna@example.com"}}}).start()
+		pass(time.Minute)
+		r.slack.Fault(fakeslack.Fault{Method: "users.lookupByEmail", Kind: fakeslack.Slow, Delay: 10 * time.Second})
+		r.accept(strings.Replace(aCall(1, "a"), `"data":{`, `"data":{"user_email":"anna@example.com",`, 1))
+		pass(2 * time.Second)
+		r.slack.Fault(fakeslack.Fault{Channel: "b", Kind: fakeslack.RateLimit, RetryAfter: time.Minute})
+		r.calls("b", 2, 2)
+		pass(5 * time.Minute)
+		r.exactly("a", 1, 1)
+		r.exactly("b", 2, 2)
+		r.polite()
+	})
+}
+
+// An outage spends nobody's patience: who is mentioned is mentioned after it, and what is to be updated is updated.
+func TestAnOutageSpendsNoPatience(t *testing.T) {
+	for _, f := range []fakeslack.Fault{{}, {Kind: fakeslack.CutBefore}, {Kind: fakeslack.Status, Status: 503}} {
+		t.Run(string(f.Kind), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRigWith(t, mentionOwner, withUsers()).start()
+				r.accept(transferred(1, 1, ourNo, "Main Line"))
+				r.posted("support", 1)
+				pass(time.Minute)
+				if f.Kind == "" {
+					r.wire.refuse(true)
+				} else {
+					f.Method, f.Count = "*", -1
+					r.slack.Fault(f)
+				}
+				r.accept(ownedCall(7, "ada@example.com"))
+				r.accept(transferred(2, 2, "+33612340002", "Sales"))
+				pass(2 * time.Hour)
+				r.wire.refuse(false)
+				r.slack.ClearFaults()
+				pass(2 * time.Minute)
+				posts := r.slack.Posts("support")
+				if len(posts) != 3 || len(posts[1].Pings) != 1 || !strings.Contains(posts[1].Pings[0], "U0ADA") || !posts[0].Edited {
+					t.Errorf("got %+v, want three, the second of which pings Ada, and the first updated", posts)
+				}
+			})
+		})
+	}
+}
+
+// A name that goes to another channel which then can't be found leaves what waits with the old one.
+func TestAnHeirThatIsNotThere(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, byTag, "a")
+		gone := false
+		r.before(func(method string, _ url.Values, w http.ResponseWriter) bool {
+			if !gone || method != "conversations.list" {
+				return false
+			}
+			_, _ = io.WriteString(w, `{"ok":true,"channels":[]}`)
+			return true
+		})
+		r.start()
+		r.calls("a", 1, 1)
+		r.wantCases("a", 1, 1, 5*time.Second)
+		pass(time.Minute)
+		gone = true
+		r.bot.directory.inherit(r.id("a"), "#a")
+		r.calls("a", 2, 2)
+		r.wantCases("a", 1, 2, 2*time.Minute)
+	})
+}
+
+// What is neither Slack's answer nor an error of HTTP is bounded as well.
+func TestOtherStatusesAreBounded(t *testing.T) {
+	for _, status := range []int{201, 204, 302, 307} {
+		bubbleIn(t, fmt.Sprint(status), func(t *testing.T) {
+			r := newRig(t, toSupport, "support")
+			r.before(func(method string, form url.Values, w http.ResponseWriter) bool {
+				bad := method == "chat.postMessage" && strings.Contains(form.Get("text"), "case 1")
+				if bad {
+					w.WriteHeader(status)
+				}
+				return bad
+			})
+			r.start()
+			pass(time.Minute)
+			r.calls("", 1, 2)
+			pass(15 * time.Minute)
+			r.exactly("support", 2, 2)
+			r.wantAside(1)
+			if strings.Contains(r.log.String(), "slack is away") {
+				t.Error("the log says that Slack is away")
+			}
+		})
+	}
+}
+
+// A reply whose thread is gone stands at the top. Where it was found there it opens the conversation's thread anew.
+func TestAReplyThatIsFoundAtTheTop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, toSupport, "support").start()
+		r.accept(aText(1, "INBOUND", customerNo, "case 1"))
+		first := r.posted("support", 1)[0]
+		r.slack.DeletePost("support", first.TS)
+		r.slack.Fault(fakeslack.Fault{Kind: fakeslack.DropAfterAccept})
+		r.accept(aText(2, "INBOUND", customerNo, "case 2"))
+		pass(time.Minute)
+		r.accept(aText(3, "INBOUND", customerNo, "case 3"))
+		posts := r.posted("support", 2)
+		if posts[0].ThreadTS != "" || posts[1].ThreadTS != posts[0].TS {
+			t.Errorf("in threads %q and %q, want the second in that of the first, %q", posts[0].ThreadTS, posts[1].ThreadTS, posts[0].TS)
+		}
+	})
+}
