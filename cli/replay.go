@@ -55,7 +55,7 @@ func (p *program) replay(ctx context.Context, ids []string, all bool, from, to s
 		fmt.Fprintf(p.errs, "%s left alone: the channel has the event already, or it waits there\n", count(done.Already, "delivery", "deliveries"))
 	}
 	if done.InDoubt > 0 {
-		fmt.Fprintf(p.errs, "%s left alone: Slack may have it already, in one message with others; wait for the bot to look, or choose all of -from\n",
+		fmt.Fprintf(p.errs, "%s left alone: Slack may have it already; try again in a minute, when the bot has looked\n",
 			count(done.InDoubt, "delivery", "deliveries"))
 	}
 	fmt.Fprintf(p.out, "%s to be sent\n", count(done.Sent, "delivery", "deliveries"))

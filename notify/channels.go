@@ -157,7 +157,7 @@ func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcom
 	}
 	if !channel.Member && !channel.Private && !channel.Archived {
 		if o := d.slack.join(ctx, channel.ID); o.Kind != Sent {
-			if o.Kind != RefusedChannel && o.Kind != RefusedMessage {
+			if o.Kind == Wait || o.Kind == RefusedToken || !o.Answered && !o.Strange {
 				return "", o // it will be tried again: without being in it a lost message can't be looked for
 			}
 			d.log.WarnContext(ctx, "channel not joined, so a message that may have been posted can't be looked for",
@@ -250,30 +250,38 @@ const hiddenTTL = 10 * time.Minute
 // visible lists the channels that the token has the scopes to see. A missing scope is the trouble of those that can't be
 // seen, not of the others.
 func (d *directory) visible(ctx context.Context) ([]Channel, Outcome) {
+	const public, private = "public_channel", "private_channel"
 	d.mu.Lock()
 	hidden := d.hidden
 	if time.Since(d.hidAt) > hiddenTTL {
 		hidden = ""
 	}
 	d.mu.Unlock()
-	if hidden == "" {
-		all, o := d.slack.channels(ctx, "public_channel", "private_channel")
-		if o.Code != "missing_scope" {
-			if o.Kind == Sent {
-				d.hide("")
-			}
-			return all, o
-		}
-		hidden = "groups:read"
-		if o.needs("channels:read") {
-			hidden = "channels:read"
-		}
-		d.hide(hidden)
+	switch hidden {
+	case "groups:read":
+		return d.slack.channels(ctx, public)
+	case "channels:read":
+		return d.slack.channels(ctx, private)
 	}
-	if hidden == "channels:read" {
-		return d.slack.channels(ctx, "private_channel")
+	all, o := d.slack.channels(ctx, public, private)
+	if o.Code != "missing_scope" {
+		if o.Kind == Sent {
+			d.hide("")
+		}
+		return all, o
 	}
-	return d.slack.channels(ctx, "public_channel")
+	// Which one it is Slack doesn't say where either would do.
+	if all, o := d.slack.channels(ctx, public); o.Code != "missing_scope" {
+		if o.Kind == Sent {
+			d.hide("groups:read")
+		}
+		return all, o
+	}
+	all, o = d.slack.channels(ctx, private)
+	if o.Kind == Sent {
+		d.hide("channels:read")
+	}
+	return all, o
 }
 
 // hide notes without which scope some channels can't be seen.

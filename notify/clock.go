@@ -2,41 +2,71 @@ package notify
 
 import (
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
 
-// slackClock tells the time as Slack has it, by the Date of its answers. What is looked for in a channel's history has
-// Slack's times, and neither clock can be trusted to be right. It goes on by the monotonic clock, which nobody sets.
+// slackClock tells the time as Slack has it. What is looked for in a channel's history has Slack's times, and no clock
+// can be trusted to be right: the ts of a message that Slack took is exact, the Date of its answers may be a proxy's, and
+// ours may be off. All go on by the monotonic clock, which nobody sets.
 type slackClock struct {
 	mu   sync.Mutex
-	said time.Time // by Slack
-	at   time.Time // when it said so
+	ts   clockReading // of the last message that Slack took
+	date clockReading // of the last answer
 }
 
-// heard notes the Date of an answer of Slack's. It has whole seconds, cut off.
-func (c *slackClock) heard(date string) {
-	said, err := http.ParseTime(date)
-	if err != nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.said, c.at = said.Add(time.Second/2), time.Now()
-}
+// clockReading is what a clock said, and when.
+type clockReading struct{ said, at time.Time }
 
-// strayed is how far our wall clock and the monotonic one may come apart before Slack is asked again: the machine was
+// strayed is how far our wall clock and the monotonic one may come apart before a reading counts no more: the machine was
 // suspended, which stops the one, or ours was set.
 const strayed = 10 * time.Second
 
-// now returns the time by Slack's clock; ours, and false, as long as Slack hasn't told it.
-func (c *slackClock) now() (time.Time, bool) {
+// now is what the clock says now; ok is false if that isn't known.
+func (r clockReading) now(now time.Time) (at time.Time, ok bool) {
+	passed := now.Sub(r.at)
+	if r.said.IsZero() || (now.Round(0).Sub(r.at.Round(0))-passed).Abs() > strayed {
+		return now, false
+	}
+	return r.said.Add(passed), true
+}
+
+// heardDate notes the Date of an answer. It has whole seconds, cut off.
+func (c *slackClock) heardDate(date string) {
+	if said, err := http.ParseTime(date); err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.date = clockReading{said.Add(time.Second / 2), time.Now()}
+	}
+}
+
+// heardTS notes the ts of a message that Slack took just now.
+func (c *slackClock) heardTS(ts string) {
+	if seconds, err := strconv.ParseFloat(ts, 64); err == nil && seconds > 0 && seconds < 1e11 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ts = clockReading{time.UnixMicro(int64(seconds * 1e6)), time.Now()}
+	}
+}
+
+// now returns between which times Slack's clock is. It is false as long as Slack hasn't told anything: then it is ours.
+func (c *slackClock) now() (early, late time.Time, told bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	passed := now.Sub(c.at)
-	if c.said.IsZero() || (now.Round(0).Sub(c.at.Round(0))-passed).Abs() > strayed {
-		return now, false
+	if at, ok := c.ts.now(now); ok {
+		return at, at, true
 	}
-	return c.said.Add(passed), true
+	if at, ok := c.date.now(now); ok {
+		return earlier(at, now), later(at, now), true
+	}
+	return now, now, false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }

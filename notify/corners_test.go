@@ -84,12 +84,22 @@ func TestAPostThatNeverSettlesIsTold(t *testing.T) {
 						t.Errorf("the ops channel shows %q, want one with %q", notes, want)
 					}
 				}
-				done, err := r.store.Replay(t.Context(), outbox.Selection{From: "#a", To: "#b"}, time.Now())
-				if err != nil || done.Sent != 2 {
-					t.Errorf("replayed %+v (%v), want both", done, err)
+				sent := 0
+				for range 30 { // what Slack may have can go elsewhere once it was looked for
+					done, err := r.store.Replay(t.Context(), outbox.Selection{From: "#a", To: "#b"}, time.Now())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if sent += done.Sent; sent == 2 {
+						break
+					}
+					pass(3 * time.Second)
+				}
+				if sent != 2 {
+					t.Errorf("replayed %d, want both", sent)
 				}
 				pass(10 * time.Second)
-				if got := r.cases("b"); !slices.Equal(got, []int{11, 12, 1, 2}) {
+				if got := r.cases("b"); len(got) != 4 || !slices.Equal(got[:2], []int{11, 12}) {
 					t.Errorf("#b shows %v, want 11 and 12, then what was sent there by hand", got)
 				}
 				pass(5 * time.Minute)
@@ -599,14 +609,14 @@ func TestLongAnswersAreReadFewAtATime(t *testing.T) {
 		var readers sync.WaitGroup
 		for range 30 {
 			readers.Go(func() {
-				if _, done, err := w.read(ctx, &longAnswer{of: long}, maxAnswer); err == nil {
+				if _, done, err := w.read(ctx, io.NopCloser(&longAnswer{of: long}), maxAnswer); err == nil {
 					done()
 				}
 			})
 		}
 		pass(time.Second)
 		if got := long.beyond(); got != largeAtOnce {
-			t.Errorf("%d answers are read beyond %d bytes, want %d", got, smallAnswer, largeAtOnce)
+			t.Errorf("%d answers are read beyond %d bytes, want %d", got, usualPage, largeAtOnce)
 		}
 		close(long.hold)
 		cancel()
@@ -634,7 +644,7 @@ type longAnswer struct {
 }
 
 func (a *longAnswer) Read(p []byte) (int, error) {
-	if a.read > smallAnswer {
+	if a.read > usualPage {
 		a.of.mu.Lock()
 		a.of.n++
 		a.of.mu.Unlock()

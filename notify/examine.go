@@ -81,7 +81,7 @@ func Examine(ctx context.Context, token, slackURL string, http *http.Client, cha
 // examineToken reports whether the token works.
 func (c *client) examineToken(ctx context.Context, tell func(Finding)) bool {
 	var who *slack.AuthTestResponse
-	o := c.call(ctx, asking, func(ctx context.Context) (err error) {
+	o := c.call(ctx, asking, func(ctx context.Context, _ *wire) (err error) {
 		who, err = c.api.AuthTestContext(ctx)
 		return err
 	})

@@ -98,6 +98,9 @@ func (n *Notifier) ask(ctx context.Context, p patience, failed func(o Outcome, a
 	odd, lost, away := 0, 0, false
 	var last Outcome
 	for attempt := 1; ; attempt++ {
+		if err := n.pace.rest(ctx); err != nil { // a Retry-After is for the method, and kept by all
+			return last, err
+		}
 		trying, err := n.enter(ctx)
 		if err != nil {
 			return last, err

@@ -21,6 +21,9 @@ const (
 // answers for others. Then it can't be known whether Slack has a message.
 var historyPatience = patience{odd: 8, lost: 40}
 
+// unreadable begins the reason of a post that is in doubt as its history isn't read.
+const unreadable = "history not read: "
+
 // chance is when a post may be tried, or where Slack has it already.
 type chance struct {
 	found *shownAt // in the history; nil if it is to be tried
@@ -97,18 +100,19 @@ func (w *worker) await(ctx context.Context, p *outbox.Post) (c chance, err error
 	}
 }
 
-// look looks for a post in the history of its channel, or of its thread. It is blind where that can't be read. What was
-// found is logged and counted.
+// look looks for a post in the history of its channel, or of its thread. It is blind where that can't be read.
 func (w *worker) look(ctx context.Context, p *outbox.Post, nth int) (found *shownAt, blind bool, err error) {
 	found, o, err := w.history(ctx, p)
 	switch {
 	case err != nil:
 		return nil, false, err
 	case o.Kind != Sent:
-		w.metrics.unsure.WithLabelValues("unreadable").Inc()
-		w.log.WarnContext(ctx, "history can't be read, so a message that Slack may have is sent again",
-			"channel", w.directory.name(p.Channel), "attempt", p.Attempts, "err", o.Reason(),
-			"todo", "invite the bot (/invite @allo-slack) and reinstall the app with slack-app.yaml")
+		if w.blind != p.ID {
+			w.blind = p.ID
+			w.log.WarnContext(ctx, "history can't be read, so a message that Slack may have is sent again",
+				"channel", w.directory.name(p.Channel), "attempt", p.Attempts, "err", o.Reason(),
+				"todo", "invite the bot (/invite @allo-slack) and reinstall the app with slack-app.yaml")
+		}
 		return nil, true, nil
 	case found != nil:
 		w.metrics.unsure.WithLabelValues("found").Inc()
@@ -124,6 +128,7 @@ func (w *worker) history(ctx context.Context, p *outbox.Post) (found *shownAt, o
 		var ts string
 		o, err := w.ask(ctx, historyPatience, func(o Outcome, attempt int) {
 			w.changed(ctx, "history not read, will retry", o, attempt)
+			w.inDoubt(ctx, p, unreadable+o.Reason(), false)
 		}, func(ctx context.Context) (o Outcome) {
 			ts, o = w.slack.find(ctx, p.Channel, thread, p.ID, p.FirstAttempt.Add(-lookBefore), p.LastAttempt.Add(lookAfter))
 			return o

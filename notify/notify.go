@@ -136,10 +136,10 @@ func (n *Notifier) SetRules(f *rules.File) {
 // Now returns the time by which what was kept long enough may be deleted: the earlier of our clock's and Slack's, as
 // either may be far ahead. It asks Slack, once in a process, and is false while Slack doesn't answer.
 func (n *Notifier) Now(ctx context.Context) (time.Time, bool) {
-	theirs, told := n.slack.clock.now()
+	theirs, _, told := n.slack.clock.now()
 	if !told {
 		n.answers(ctx)
-		theirs, told = n.slack.clock.now()
+		theirs, _, told = n.slack.clock.now()
 	}
 	return earlier(time.Now(), theirs), told
 }

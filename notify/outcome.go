@@ -125,7 +125,7 @@ var kinds = map[string]Kind{
 	"duplicate_message_not_found":             RefusedMessage,
 	"external_channel_migrating":              Later,
 
-	// Of users.lookupByEmail: no such user, or one that can't be mentioned.
+	// Of users.lookupByEmail: no such user.
 	"users_not_found": RefusedMessage,
 
 	// Of chat.update.
@@ -148,17 +148,18 @@ var kinds = map[string]Kind{
 	"method_deprecated":         RefusedToken,
 }
 
+// ofMethod are errors that say RefusedToken of chat.postMessage, but of any other method only that the token is not for
+// that one.
+var ofMethod = map[string]bool{
+	"missing_scope": true, "not_allowed_token_type": true, "team_access_not_granted": true, "enterprise_is_restricted": true,
+	"deprecated_endpoint": true, "method_deprecated": true,
+}
+
 // warned are the errors that heal, if at all, by a person's hand, but may heal.
 var warned = map[string]bool{"message_limit_exceeded": true, "accesslimited": true, "org_login_required": true}
 
 // noHeader is the Code of a 429 that doesn't say how long to wait.
 const noHeader = "a limit without Retry-After (message_limit_exceeded?)"
-
-// needs reports whether Slack said that a scope is missing.
-func (o Outcome) needs(scope string) bool {
-	var refused slack.SlackErrorResponse
-	return errors.As(o.Err, &refused) && refused.Needed == scope
-}
 
 // tooLong is the Code of an answer that is longer than its like may be.
 const tooLong = "an answer that is too long"
@@ -173,10 +174,10 @@ func decide(ts string, err error, w *wire) Outcome {
 		return limited(err, w)
 	case errors.As(err, &refused) && refused.Err != "":
 		return answered(refused)
-	case err == nil && w.ok && ts != "":
+	case err == nil && w.answer.is("ok") && ts != "":
 		return Outcome{Kind: Sent, TS: ts, Answered: true}
 	case w.status == http.StatusOK && w.cut:
-		return Outcome{Kind: Unsure, Code: "an answer that broke off", Err: err}
+		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "an answer that broke off", Err: err}
 	case w.status == http.StatusOK && w.long:
 		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: tooLong, Err: err}
 	case w.status == http.StatusOK:

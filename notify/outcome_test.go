@@ -89,14 +89,15 @@ func TestOutcomes(t *testing.T) {
 		{"no answer in time, HTTP/2", late(http2), unsure},
 
 		// Answers that don't say what became of it.
-		{"cut within the answer", handled(half(http.StatusOK, `{"ok":true,"channel":"C1","ts":"1.000001"}`)), unsure},
-		{"cut within an error's answer", handled(half(http.StatusOK, `{"ok":false,"error":"invalid_blocks"}`)), unsure},
+		{"cut within the answer", handled(half(http.StatusOK, `{"ok":true,"channel":"C1","ts":"1.000001"}`)), unreadable},
+		{"cut within an error's answer", handled(half(http.StatusOK, `{"ok":false,"error":"invalid_blocks"}`)), unreadable},
 		{"nothing", says(``), unreadable},
 		{"a page", says(`<!DOCTYPE html><html><body>Slack</body></html>`), unreadable},
 		{"{}", says(`{}`), unreadable},
 		{"null", says(`null`), unreadable},
 		{"ok without ts", says(`{"ok":true,"channel":"C1"}`), unreadable},
-		{"ok, and a message that can't be decoded", says(`{"ok":true,"channel":"C1","ts":"1.000001","message":{"blocks":{"type":7}}}`), unreadable},
+		{"ok, and a message that can't be decoded", says(`{"ok":true,"channel":"C1","ts":"1.000001","message":{"blocks":{"type":7}}}`), verdict{kind: Sent, answered: true}},
+		{"ok, and what is odd beside it", says("\ufeff" + `{"ok":true,"OK":7,"error":7,"channel":7,"warning":[],"ts":"1.000001","message":"x"}{"ok":false}`), verdict{kind: Sent, answered: true}},
 		{"neither ok nor an error", says(`{"ok":false}`), unreadable},
 		{"an empty error", says(`{"ok":false,"error":""}`), unreadable},
 		{"a list", says(`[]`), unreadable},

@@ -141,40 +141,59 @@ func (w *worker) strangers(ctx context.Context, deliveries []outbox.Delivery) (a
 	return all
 }
 
-// meetAll asks Slack for everybody whom what waits mentions. More may come meanwhile.
+// meetMost is how long what waits may be held up by look-ups that fail.
+const meetMost = 30 * time.Second
+
+// meetAll asks Slack for everybody whom what waits mentions. More may come meanwhile. Once look-ups have failed for
+// meetMost the others go without.
 func (w *worker) meetAll(ctx context.Context) error {
+	failing := time.Duration(0)
 	for {
 		waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
 		if err != nil {
 			return err
 		}
 		strangers := w.strangers(ctx, waiting)
-		for _, email := range strangers {
-			if err := w.lookUp(ctx, email); err != nil {
-				return err
-			}
-		}
 		if len(strangers) == 0 {
 			return nil
+		}
+		for _, email := range strangers {
+			began := time.Now()
+			if failing >= meetMost {
+				w.unknown(email)
+				continue
+			}
+			found, err := w.lookUp(ctx, email)
+			if err != nil {
+				return err
+			}
+			if !found {
+				failing += time.Since(began)
+			}
 		}
 	}
 }
 
-// lookUp asks Slack for a user by email. The error is ctx's.
-func (w *worker) lookUp(ctx context.Context, email string) error {
+// unknown has nobody asked for an email for a while.
+func (w *worker) unknown(email string) {
+	w.people.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
+}
+
+// lookUp asks Slack for a user by email; it is false if Slack could not be asked. The error is ctx's.
+func (w *worker) lookUp(ctx context.Context, email string) (bool, error) {
 	var id string
 	o, err := w.ask(ctx, userPatience, func(Outcome, int) {}, func(ctx context.Context) (o Outcome) {
 		id, o = w.slack.user(ctx, email)
 		return o
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	if o.Kind != Sent && o.Kind != RefusedMessage {
+	if o.Kind != Sent {
 		w.log.WarnContext(ctx, "nobody is mentioned: slack could not be asked for an email", "err", o.Reason(),
 			"todo", "if a scope is missing, reinstall the app with slack-app.yaml")
-		w.people.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
-		return nil
+		w.unknown(email)
+		return false, nil
 	}
 	if id == "" {
 		w.log.InfoContext(ctx, "nobody is mentioned: slack knows no such email", "domain", email[strings.LastIndexByte(email, '@')+1:])
@@ -184,7 +203,7 @@ func (w *worker) lookUp(ctx context.Context, email string) error {
 	if err := w.store.SetUser(ctx, u); err != nil {
 		w.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
 	}
-	return nil
+	return true, nil
 }
 
 // userRetry is how long Slack isn't asked again for an email after it could not be asked.

@@ -51,6 +51,9 @@ func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) 
 		switch {
 		case err != nil:
 			return nil
+		case o.Code == "channel_not_found" && n.knows(ref):
+			id, _ := n.directory.known(ref)
+			n.log.InfoContext(ctx, "a channel was renamed in Slack; its events go there as before", "channel", ref, "now", n.directory.name(id), "todo", "mend its name in rules.yaml")
 		case o.Kind != Sent:
 			n.log.WarnContext(ctx, "a channel that the rules name can't be posted to; its events will be kept", "channel", ref,
 				"err", o.Reason(), "todo", channelTodo(o.Reason()))
@@ -59,6 +62,12 @@ func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) 
 		}
 	}
 	return again
+}
+
+// knows reports whether a reference was resolved before, by its name.
+func (n *Notifier) knows(ref string) bool {
+	id, ok := n.directory.known(ref)
+	return ok && id != ref
 }
 
 // inspect says what is wrong with a channel, and joins a public one. It is false if the name stood for another channel,

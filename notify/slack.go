@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,10 +64,21 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 		}
 	}
 	ctx, w := watch(ctx, smallAnswer)
-	_, ts, message, err := c.api.PostMessageWithResponseContext(ctx, to.channel, options...)
+	_, _, err := c.api.PostMessageContext(ctx, to.channel, options...)
+	// slack-go takes a message that it can't decode for an error, though Slack has posted it.
+	ts := w.answer.text("ts")
+	if w.answer.is("ok") && ts != "" {
+		err = nil
+	}
 	o := c.decide(ts, err, w)
-	if to.thread != "" && o.Kind == Sent {
-		o.Thread = message.ThreadTimestamp
+	if o.Kind == Sent {
+		c.clock.heardTS(ts)
+		if to.thread != "" {
+			o.Thread = to.thread
+			if message := w.answer.object("message"); message != nil {
+				o.Thread = message.text("thread_ts")
+			}
+		}
 	}
 	return o
 }
@@ -76,10 +86,14 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 // update replaces what a message says. Without parse=none Slack would look for mentions in its text, other than when it
 // is posted. Source: https://docs.slack.dev/reference/methods/chat.update
 func (c *client) update(ctx context.Context, channel, ts, id string, m format.Message) Outcome {
-	return c.call(ctx, updating, func(ctx context.Context) error {
+	o := c.call(ctx, updating, func(ctx context.Context, _ *wire) error {
 		_, _, _, err := c.api.UpdateMessageContext(ctx, channel, ts, append(content(id, m), slack.MsgOptionParse(false))...)
 		return err
 	})
+	if o.Kind == RefusedToken && ofMethod[o.Code] && o.Code != "missing_scope" { // posting needs the same scope
+		o.Kind = RefusedMessage
+	}
+	return o
 }
 
 // content is what a message says, and the id that it carries.
@@ -100,7 +114,7 @@ func content(id string, m format.Message) []slack.MsgOption {
 }
 
 // call makes any other call to Slack, at the pace of its tier. There is no ts: without an error it is Sent.
-func (c *client) call(ctx context.Context, t tier, f func(context.Context) error) Outcome {
+func (c *client) call(ctx context.Context, t tier, f func(context.Context, *wire) error) Outcome {
 	if err := c.tiers.wait(ctx, t); err != nil {
 		return storeFailed(err)
 	}
@@ -109,7 +123,7 @@ func (c *client) call(ctx context.Context, t tier, f func(context.Context) error
 		most = maxAnswer
 	}
 	ctx, w := watch(ctx, most)
-	err := f(ctx)
+	err := f(ctx, w)
 	return c.decide("done", err, w)
 }
 
@@ -117,14 +131,14 @@ func (c *client) call(ctx context.Context, t tier, f func(context.Context) error
 func (c *client) decide(ts string, err error, w *wire) Outcome {
 	o := decide(ts, err, w)
 	if o.Answered {
-		c.clock.heard(w.date)
+		c.clock.heardDate(w.date)
 	}
 	return o
 }
 
 // hello asks Slack for nothing but an answer. Source: https://docs.slack.dev/reference/methods/auth.test
 func (c *client) hello(ctx context.Context) Outcome {
-	return c.call(ctx, greeting, func(ctx context.Context) error {
+	return c.call(ctx, greeting, func(ctx context.Context, _ *wire) error {
 		_, err := c.api.AuthTestContext(ctx)
 		return err
 	})
@@ -133,10 +147,10 @@ func (c *client) hello(ctx context.Context) Outcome {
 // errUnreadable says that an answer of Slack's lacks what it must have.
 var errUnreadable = errors.New("the answer lacks what was asked for")
 
-// read calls a method that only tells something, and reads what is wanted of the answer and nothing else: slack-go
-// decodes all of it, and refuses the whole for one odd message, channel or user that somebody else made.
-func (c *client) read(ctx context.Context, t tier, method string, form url.Values, into any) Outcome {
-	o := c.call(ctx, t, func(ctx context.Context) error {
+// read calls a method that only tells something. What is wanted of the answer is read by itself: slack-go decodes all of
+// it, and refuses the whole for one odd message, channel or user that somebody else made.
+func (c *client) read(ctx context.Context, t tier, method string, form url.Values, want func(answer) error) Outcome {
+	o := c.call(ctx, t, func(ctx context.Context, w *wire) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+method, strings.NewReader(form.Encode()))
 		if err != nil {
 			return err
@@ -148,36 +162,24 @@ func (c *client) read(ctx context.Context, t tier, method string, form url.Value
 			return err
 		}
 		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
+		switch a := w.answer; {
+		case resp.StatusCode != http.StatusOK:
 			return slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
-		}
-		answer, err := io.ReadAll(resp.Body)
-		if err != nil {
+		case w.cut:
+			_, err := io.ReadAll(resp.Body) // says what broke it
 			return err
+		case a.is("ok"):
+			if err := want(a); err != nil {
+				return fmt.Errorf("reading the answer of %s: %w", method, err)
+			}
+			return nil
+		case a.text("error") != "":
+			messages, _ := a.object("response_metadata").list("messages")
+			return slack.SlackErrorResponse{Err: a.text("error"), Needed: a.text("needed"), ResponseMetadata: slack.ResponseMetadata{Messages: texts(messages)}}
 		}
-		var said struct {
-			OK       bool   `json:"ok"`
-			Error    string `json:"error"`
-			Needed   string `json:"needed"`
-			Metadata struct {
-				Messages []string `json:"messages"`
-			} `json:"response_metadata"`
-		}
-		if err := json.Unmarshal(answer, &said); err != nil && (said.OK || said.Error == "") {
-			return fmt.Errorf("reading the answer of %s: %w", method, err)
-		}
-		if !said.OK {
-			return slack.SlackErrorResponse{Err: said.Error, Needed: said.Needed, ResponseMetadata: slack.ResponseMetadata{Messages: said.Metadata.Messages}}
-		}
-		if err := json.Unmarshal(answer, into); err != nil {
-			return fmt.Errorf("reading the answer of %s: %w", method, err)
-		}
-		if a, ok := into.(interface{ complete() bool }); ok && !a.complete() {
-			return fmt.Errorf("reading the answer of %s: %w", method, errUnreadable)
-		}
-		return nil
+		return fmt.Errorf("reading the answer of %s: %w", method, errUnreadable)
 	})
-	if o.Code == "missing_scope" {
+	if o.Kind == RefusedToken && ofMethod[o.Code] {
 		// The token works, but not for this. It is the trouble of the channel that this was asked for.
 		o.Kind = RefusedChannel
 	}
@@ -206,42 +208,30 @@ func (p *pages) next(form url.Values, cursor string) (more, end bool) {
 	return true, true
 }
 
-// items are the elements of a list, each to be read by itself.
-type items []json.RawMessage
+// cursor is where an answer says how to go on.
+func (a answer) cursor() string { return a.object("response_metadata").text("next_cursor") }
 
-// each reads the elements that can be read and leaves out the others.
-func each[T any](list items, visit func(T)) {
-	for _, raw := range list {
-		var one T
-		if json.Unmarshal(raw, &one) == nil {
-			visit(one)
-		}
-	}
-}
-
-// next is where an answer says how to go on.
-type next struct {
-	Cursor string `json:"next_cursor"`
-}
-
-// user asks for the user that an email belongs to. Source: https://docs.slack.dev/reference/methods/users.lookupByEmail
+// user asks for the user that an email belongs to; "" if there is none. Nothing is posted less for want of an answer, so
+// that says nothing of Slack as a whole. Source: https://docs.slack.dev/reference/methods/users.lookupByEmail
 func (c *client) user(ctx context.Context, email string) (id string, o Outcome) {
-	var answer userAnswer
-	o = c.read(ctx, lookingUp, "users.lookupByEmail", url.Values{"email": {email}}, &answer)
-	if o.Kind == Sent && !answer.User.Deleted {
-		id = answer.User.ID
+	o = c.read(ctx, lookingUp, "users.lookupByEmail", url.Values{"email": {email}}, func(a answer) error {
+		user := a.object("user")
+		if user.text("id") == "" {
+			return errUnreadable
+		}
+		if !user.is("deleted") {
+			id = user.text("id")
+		}
+		return nil
+	})
+	if o.Code == "users_not_found" {
+		return "", Outcome{Kind: Sent, Answered: true}
+	}
+	if !o.Answered && !o.Local {
+		o.Strange = true
 	}
 	return id, o
 }
-
-type userAnswer struct {
-	User struct {
-		ID      string `json:"id"`
-		Deleted bool   `json:"deleted"`
-	} `json:"user"`
-}
-
-func (a *userAnswer) complete() bool { return a.User.ID != "" }
 
 // Channel is a channel as Slack tells it.
 type Channel struct {
@@ -250,78 +240,70 @@ type Channel struct {
 	Member            bool // the bot is in it
 }
 
-// channelAnswer is what is read of a channel.
-type channelAnswer struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	IsPrivate  bool   `json:"is_private"`
-	IsGroup    bool   `json:"is_group"`
-	IsChannel  bool   `json:"is_channel"`
-	IsArchived bool   `json:"is_archived"`
-	IsMember   bool   `json:"is_member"`
+// channelOf reads a channel; its ID is "" if it can't be read.
+func channelOf(a answer) Channel {
+	return Channel{a.text("id"), a.text("name"), a.is("is_private") || a.is("is_group") && !a.is("is_channel"), a.is("is_archived"), a.is("is_member")}
 }
 
-func (a channelAnswer) channel() Channel {
-	return Channel{a.ID, a.Name, a.IsPrivate || a.IsGroup && !a.IsChannel, a.IsArchived, a.IsMember}
-}
-
-// listPage is how many channels one call lists, and listPages how many calls list them all.
-// Source: https://docs.slack.dev/reference/methods/conversations.list
+// listPage is how many channels one call lists, and listPages how many calls list them all. A list of which listStale
+// pages in a row have nothing new has no end. Source: https://docs.slack.dev/reference/methods/conversations.list
 const (
 	listPage  = 999
-	listPages = 30
+	listPages = 500
+	listStale = 5
 )
 
 // channels lists all channels of the given types that the bot can see: public_channel, and private_channel for those
 // that it is in. A list without an end is cut, and no error.
 func (c *client) channels(ctx context.Context, types ...string) ([]Channel, Outcome) {
 	var all []Channel
+	seen, stale := map[string]bool{}, 0
 	form := url.Values{
 		"types": {strings.Join(types, ",")}, "limit": {strconv.Itoa(listPage)},
 		"exclude_archived": {"false"}, // that a channel is archived is worth saying
 	}
 	list := pages{most: listPages}
 	for {
-		var answer channelsAnswer
-		o := c.read(ctx, listing, "conversations.list", form, &answer)
+		cursor := ""
+		stale++
+		o := c.read(ctx, listing, "conversations.list", form, func(a answer) error {
+			page, ok := a.list("channels")
+			if !ok {
+				return errUnreadable
+			}
+			for _, one := range objects(page) {
+				if channel := channelOf(one); channel.ID != "" && !seen[channel.ID] {
+					seen[channel.ID], stale = true, 0
+					all = append(all, channel)
+				}
+			}
+			cursor = a.cursor()
+			return nil
+		})
 		if o.Kind != Sent {
 			return nil, o
 		}
-		each(*answer.Channels, func(a channelAnswer) {
-			if a.ID != "" {
-				all = append(all, a.channel())
-			}
-		})
-		if more, _ := list.next(form, answer.Next.Cursor); !more {
+		if more, _ := list.next(form, cursor); !more || stale == listStale {
 			return all, o
 		}
 	}
 }
 
-type channelsAnswer struct {
-	Channels *items `json:"channels"`
-	Next     next   `json:"response_metadata"`
-}
-
-func (a *channelsAnswer) complete() bool { return a.Channels != nil }
-
 // channel asks for one channel by its id. Source: https://docs.slack.dev/reference/methods/conversations.info
-func (c *client) channel(ctx context.Context, id string) (Channel, Outcome) {
-	var answer infoAnswer
-	o := c.read(ctx, asking, "conversations.info", url.Values{"channel": {id}}, &answer)
-	return answer.Channel.channel(), o
+func (c *client) channel(ctx context.Context, id string) (channel Channel, o Outcome) {
+	o = c.read(ctx, asking, "conversations.info", url.Values{"channel": {id}}, func(a answer) error {
+		if channel = channelOf(a.object("channel")); channel.ID == "" {
+			return errUnreadable
+		}
+		return nil
+	})
+	return channel, o
 }
-
-type infoAnswer struct {
-	Channel channelAnswer `json:"channel"`
-}
-
-func (a *infoAnswer) complete() bool { return a.Channel.ID != "" }
 
 // join makes the bot a member of a public channel, without which its history can't be read.
 // Source: https://docs.slack.dev/reference/methods/conversations.join
 func (c *client) join(ctx context.Context, id string) Outcome {
-	return c.read(ctx, joining, "conversations.join", url.Values{"channel": {id}}, &struct{}{})
+	return c.read(ctx, joining, "conversations.join", url.Values{"channel": {id}}, func(answer) error { return nil })
 }
 
 // historyPage is how many messages one read of history returns: 999 is the most for an app that a customer made for
@@ -347,24 +329,28 @@ func (c *client) find(ctx context.Context, channel, thread, id string, oldest, l
 	history, limit := pages{most: historyPages}, historyPage
 	for {
 		form.Set("limit", strconv.Itoa(limit))
-		var answer historyAnswer
-		o := c.read(ctx, reading, method, form, &answer)
-		if o.Code == tooLong && limit > fewestMessages {
+		cursor := ""
+		o := c.read(ctx, reading, method, form, func(a answer) error {
+			page, ok := a.list("messages")
+			if !ok {
+				return errUnreadable
+			}
+			for _, message := range objects(page) {
+				if carries(message, id) && message.text("ts") != "" {
+					ts = message.text("ts")
+				}
+			}
+			cursor = a.cursor()
+			return nil
+		})
+		switch {
+		case o.Code == tooLong && limit > fewestMessages:
 			limit = max(limit/8, fewestMessages)
 			continue
-		}
-		if o.Kind != Sent {
-			return "", o
-		}
-		each(*answer.Messages, func(m marked) {
-			if m.is(id) {
-				ts = m.TS
-			}
-		})
-		if ts != "" {
+		case o.Kind != Sent || ts != "":
 			return ts, o
 		}
-		switch more, end := history.next(form, answer.Next.Cursor); {
+		switch more, end := history.next(form, cursor); {
 		case !end:
 			return "", Outcome{Kind: RefusedMessage, Code: "a history without an end", Answered: true}
 		case !more:
@@ -373,30 +359,10 @@ func (c *client) find(ctx context.Context, channel, thread, id string, oldest, l
 	}
 }
 
-type historyAnswer struct {
-	Messages *items `json:"messages"`
-	Next     next   `json:"response_metadata"`
-}
-
-func (a *historyAnswer) complete() bool { return a.Messages != nil }
-
-// marked is what is read of a message, whoever posted it.
-type marked struct {
-	TS       string          `json:"ts"`
-	Metadata json.RawMessage `json:"metadata"`
-}
-
-// is reports whether a message carries an id of ours.
-func (m marked) is(id string) bool {
-	var metadata struct {
-		Type    string                     `json:"event_type"`
-		Payload map[string]json.RawMessage `json:"event_payload"`
-	}
-	if m.TS == "" || len(m.Metadata) == 0 || json.Unmarshal(m.Metadata, &metadata) != nil || metadata.Type != metadataType {
-		return false
-	}
-	var carried string
-	return json.Unmarshal(metadata.Payload[metadataID], &carried) == nil && carried == id
+// carries reports whether a message, whoever posted it, carries an id of ours.
+func carries(message answer, id string) bool {
+	metadata := message.object("metadata")
+	return metadata.text("event_type") == metadataType && id != "" && metadata.object("event_payload").text(metadataID) == id
 }
 
 // slackTime writes a time as Slack's ts.

@@ -3,7 +3,6 @@ package notify
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -21,7 +20,7 @@ type wire struct {
 	cut        bool   // the connection broke within the answer
 	most       int    // the answer may be so long
 	long       bool   // it was longer
-	ok         bool   // the answer is Slack's and says ok
+	answer     answer // what it says; nil if that can't be read
 }
 
 type wireKey struct{}
@@ -36,10 +35,12 @@ const (
 	// smallAnswer bounds an answer: the longest holds one of our messages.
 	smallAnswer = 256 << 10
 	// maxAnswer bounds a page of a list or a history. One with 999 messages may be longer: then shorter pages are asked
-	// for. Of those that are longer than smallAnswer few are read at a time, so that answers without an end in many
-	// channels don't fill the memory.
+	// for. Of those that are longer than usualPage few are read at a time, and not for longer than largeTime, so that
+	// answers without an end in many channels don't fill the memory.
 	maxAnswer   = 8 << 20
+	usualPage   = 1 << 20
 	largeAtOnce = 2
+	largeTime   = 5 * time.Second
 )
 
 // watcher is the transport of the client for Slack. It notes what happens on the wire, and reads answers to their end:
@@ -67,37 +68,37 @@ func (t watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.status, w.retryAfter, w.date = resp.StatusCode, resp.Header.Get("Retry-After"), resp.Header.Get("Date")
-	answer, done, err := t.read(req.Context(), resp.Body, w.most)
-	_ = resp.Body.Close() // all that is wanted of it was read
+	said, done, err := t.read(req.Context(), resp.Body, w.most)
 	switch {
 	case err != nil:
 		w.cut = true
-	case len(answer) > w.most:
-		w.long, answer = true, nil
+	case len(said) > w.most:
+		w.long, said = true, nil
 	default:
-		var said struct {
-			OK bool `json:"ok"`
-		}
-		w.ok = json.Unmarshal(answer, &said) == nil && said.OK
+		w.answer = readAnswer(said)
 	}
-	resp.Body = &body{Reader: io.MultiReader(bytes.NewReader(answer), ending{err}), done: done}
+	resp.Body = &body{Reader: io.MultiReader(bytes.NewReader(said), ending{err}), done: done}
 	return resp, nil
 }
 
-// read reads an answer of at most most bytes and one. done is to be called once it isn't needed any more.
-func (t watcher) read(ctx context.Context, from io.Reader, most int) (answer []byte, done func(), err error) {
+// read reads an answer of at most most bytes and one, and closes it. done is to be called once it isn't needed any more.
+func (t watcher) read(ctx context.Context, from io.ReadCloser, most int) (said []byte, done func(), err error) {
+	defer from.Close()
 	done = func() {}
-	answer, err = io.ReadAll(io.LimitReader(from, smallAnswer+1))
-	if err != nil || len(answer) <= smallAnswer || most <= smallAnswer {
-		return answer, done, err
+	first := min(most, usualPage)
+	said, err = io.ReadAll(io.LimitReader(from, int64(first)+1))
+	if err != nil || len(said) <= first || most == first {
+		return said, done, err
 	}
 	select {
 	case t.large <- struct{}{}:
 	case <-ctx.Done():
-		return answer, done, context.Cause(ctx)
+		return said, done, context.Cause(ctx)
 	}
-	rest, err := io.ReadAll(io.LimitReader(from, int64(most-smallAnswer)))
-	return append(answer, rest...), func() { <-t.large }, err
+	slow := time.AfterFunc(largeTime, func() { from.Close() })
+	defer slow.Stop()
+	rest, err := io.ReadAll(io.LimitReader(from, int64(most-first)))
+	return append(said, rest...), func() { <-t.large }, err
 }
 
 // body is an answer that was read.

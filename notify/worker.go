@@ -41,6 +41,7 @@ type worker struct {
 	again   bool      // something came while it worked; guarded by Notifier.mu
 	last    string    // the error that was logged last
 	ended   time.Time // when its last attempt ended; zero if it made none
+	blind   string    // the post whose history can't be read
 	strange int       // attempts at its post that something answered in Slack's place, while Slack answered other calls
 
 	rejoined time.Time // when it last tried to become a member of the channel
@@ -180,12 +181,12 @@ func (w *worker) handOver(ctx context.Context, ref string) (more bool, err error
 
 // onTime adds to a tick what Slack's clock says, which is asked where it isn't known.
 func (w *worker) onTime(ctx context.Context, tick outbox.Tick) outbox.Tick {
-	at, told := w.slack.clock.now()
+	early, late, told := w.slack.clock.now()
 	if !told {
 		w.answers(ctx)
-		at, _ = w.slack.clock.now()
+		early, late, _ = w.slack.clock.now()
 	}
-	tick.Slack = at
+	tick.Early, tick.Late = early, late
 	return tick
 }
 
@@ -215,7 +216,10 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			if c.found != nil {
 				return w.sent(ctx, p, c.found.ts, c.found.thread)
 			}
-			if p.Doubt && !c.blind {
+			switch {
+			case p.Doubt && c.blind:
+				w.metrics.unsure.WithLabelValues("unreadable").Inc()
+			case p.Doubt:
 				w.metrics.unsure.WithLabelValues("missing").Inc()
 				w.log.InfoContext(ctx, "message not in the history, so it is sent again", "channel", w.directory.name(p.Channel), "attempt", p.Attempts)
 			}
@@ -241,18 +245,26 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 		case Sent:
 			return w.sent(ctx, p, o.TS, o.Thread)
 		case Unsure:
-			if err := w.store.InDoubt(context.WithoutCancel(ctx), p, o.Reason()); err != nil {
-				w.log.WarnContext(ctx, "why a message is in doubt could not be stored", "channel", w.directory.name(w.channel), "err", err)
-			}
+			w.inDoubt(ctx, p, o.Reason(), false)
 			w.changed(ctx, "no clear answer, so the history is looked at before it is sent again", o, p.Attempts)
+			if spent {
+				return w.giveUp(ctx, p, true, o, tick)
+			}
+			if p.Attempts > 1 && w.blind != p.ID {
+				// Once it was looked for it may be sent elsewhere by hand.
+				if err := sleep(ctx, secondLook); err != nil {
+					return err
+				}
+				if settled, err := w.settledBefore(ctx, p, true); err != nil || settled {
+					return err
+				}
+				w.inDoubt(ctx, p, o.Reason(), w.blind != p.ID)
+			}
 			if p.Attempts > 1 {
 				// What keeps failing is tried less and less often; while Slack is away the gate sees to that.
 				if err := w.retry(ctx, o, p.Attempts); err != nil {
 					return err
 				}
-			}
-			if spent {
-				return w.giveUp(ctx, p, true, o, tick)
 			}
 		case Wait:
 			answer.Attempt = false
@@ -292,9 +304,25 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			// Not a reply, and yet refused as one: that is about the channel.
 			fallthrough
 		case RefusedChannel:
-			settled, err := w.settledBefore(ctx, p, doubt)
-			if err != nil || settled {
-				return err
+			if doubt {
+				found, blind, err := w.look(ctx, p, 1)
+				switch {
+				case err != nil:
+					return err
+				case found != nil:
+					return w.sent(ctx, p, found.ts, found.thread)
+				case blind:
+					// Nobody can tell as long as the channel is closed to us; unless another one has its name now.
+					if err := w.notTaken(ctx, p, answer, tick); err != nil {
+						return err
+					}
+					if err := w.hold(ctx, o); err != nil {
+						return err
+					}
+					if w.directory.heir(w.channel) == "" {
+						continue
+					}
+				}
 			}
 			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Release(ctx, p, tick) }); err != nil {
 				return err
@@ -312,6 +340,13 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			}
 			return w.giveUp(ctx, p, doubt, o, tick)
 		}
+	}
+}
+
+// inDoubt stores why Slack may or may not have a post.
+func (w *worker) inDoubt(ctx context.Context, p *outbox.Post, reason string, looked bool) {
+	if err := w.store.InDoubt(context.WithoutCancel(ctx), p, reason, looked); err != nil {
+		w.log.WarnContext(ctx, "why a message is in doubt could not be stored", "channel", w.directory.name(w.channel), "err", err)
 	}
 }
 
@@ -500,6 +535,7 @@ func channelTodo(reason string) string {
 
 // wayTodo says what a person can do about what is wrong on the way to any channel; "" if nothing is.
 func wayTodo(reason string) string {
+	reason = strings.TrimPrefix(reason, unreadable)
 	code, _, _ := strings.Cut(reason, ":")
 	switch {
 	case strings.HasPrefix(code, "HTTP 4"), strings.HasPrefix(code, "an answer that"):
@@ -508,6 +544,8 @@ func wayTodo(reason string) string {
 		return "see whether Slack is up (https://slack-status.com) and whether this machine reaches it"
 	}
 	switch code {
+	case "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired":
+		return "reinstall the app in Slack and set SLACK_BOT_TOKEN to the new xoxb- token"
 	case "missing_scope":
 		return "add the scope under OAuth & Permissions, or reinstall the app with slack-app.yaml"
 	case "message_limit_exceeded", noHeader:

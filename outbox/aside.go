@@ -26,14 +26,14 @@ SELECT d.id, d.event, e.topic, COALESCE((SELECT '#' || c.name FROM channels c WH
 FROM deliveries d JOIN events e ON e.id = d.event
 WHERE d.state = 'aside' OR d.state IN ('waiting', 'posting') AND (d.channel IN (SELECT channel FROM troubles)
 	OR d.channel IN (SELECT channel FROM posts WHERE state = 'open' AND reason <> '') OR e.received_at < ?)
-ORDER BY d.id LIMIT ?`
+ORDER BY d.state <> 'aside', d.id LIMIT ?`
 
 // whyStuck is why the channel of a delivery is stuck: what it refuses, or what its open post was answered last.
 const whyStuck = `COALESCE((SELECT t.reason FROM troubles t WHERE t.channel = d.channel),
 	(SELECT p.reason FROM posts p WHERE p.channel = d.channel AND p.state = 'open'), '')`
 
 // Failed lists what was set aside, and what waits for a channel that is stuck (it refuses everything, or its open post
-// was answered with an error) or has waited since before a time; oldest first, at most limit.
+// was answered with an error) or has waited since before a time; what was set aside first, then the oldest; at most limit.
 func (s *Store) Failed(ctx context.Context, before time.Time, limit int) ([]Failed, error) {
 	rows, err := s.db.QueryContext(ctx, failedQuery, millis(before), limit)
 	if err != nil {
@@ -65,7 +65,7 @@ type Selection struct {
 type Replayed struct {
 	Sent    int     // deliveries that wait now, behind all others
 	Already int     // left alone: the channel has the event, or it waits there already
-	InDoubt int     // left alone: Slack may have it together with others that were not chosen
+	InDoubt int     // left alone: Slack may have it, and its history was not read since
 	Unknown []int64 // ids of which there is none, or that were sent long ago
 }
 
@@ -137,29 +137,26 @@ type candidate struct {
 }
 
 // letGo settles the open posts of what goes to another channel, and lets what they held wait. A post that Slack may have
-// keeps what it holds, unless all of that was chosen: the others would be sent again without a look.
+// keeps what it holds until its history was read.
 func letGo(t *tx, chosen []candidate, to string) error {
-	leaving := map[string]int{} // by post
-	for _, c := range chosen {
-		if c.state == "posting" && c.channel != to {
-			leaving[c.post]++
+	for i := range chosen {
+		post := chosen[i].post
+		if chosen[i].state != "posting" || chosen[i].channel == to {
+			continue
 		}
-	}
-	for post, n := range leaving {
 		var doubt bool
-		var holds int
-		if _, err := t.scan(`SELECT doubt, (SELECT count(*) FROM deliveries WHERE post = posts.id) FROM posts WHERE id = ?`, []any{post}, &doubt, &holds); err != nil {
+		if _, err := t.scan(`SELECT doubt AND NOT looked FROM posts WHERE id = ?`, []any{post}, &doubt); err != nil {
 			return err
 		}
-		if doubt && holds != n {
+		if doubt {
 			continue
 		}
 		if err := letGoOf(t, post); err != nil {
 			return err
 		}
-		for i := range chosen {
-			if chosen[i].post == post {
-				chosen[i].state, chosen[i].post = "waiting", ""
+		for j := range chosen {
+			if chosen[j].post == post {
+				chosen[j].state, chosen[j].post = "waiting", ""
 			}
 		}
 	}

@@ -20,7 +20,7 @@ var ErrPosting = errors.New("slack may have a message in the channel that had th
 
 // Resolve commits which id a reference stands for, and moves what waits, or is set aside, under the reference to the
 // id, keeping its order: also what waits for the id that the reference stood for before, as a channel that was made anew
-// has another, unless one of the others still stands for that one. What the channel has already, under another of its
+// has another, unless one of the others stands for either: names that change places move nothing. What the channel has already, under another of its
 // names, it doesn't get again. The error is ErrPosting if what waits can't be moved yet; then nothing is changed.
 func (s *Store) Resolve(ctx context.Context, c Channel, others ...string) error {
 	err := s.writer.do(ctx, func(t *tx) error {
@@ -42,8 +42,8 @@ func (s *Store) Resolve(ctx context.Context, c Channel, others ...string) error 
 	return nil
 }
 
-// succeed moves to a channel what is on its way to the one that had its name before. If another reference stands for that
-// one, by another name or by its id, it keeps what it has.
+// succeed moves to a channel what is on its way to the one that had its name before. If another reference stands for
+// either, by another name or by its id, nothing is moved.
 func succeed(t *tx, c Channel, others []string) error {
 	var before string
 	known, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{c.Ref}, &before)
@@ -52,7 +52,7 @@ func succeed(t *tx, c Channel, others []string) error {
 	}
 	for _, other := range others {
 		id, err := idOf(t, other)
-		if err != nil || other != c.Ref && id == before {
+		if err != nil || other != c.Ref && (id == before || id == c.ID) {
 			return err
 		}
 	}

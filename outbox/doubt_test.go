@@ -36,7 +36,7 @@ func TestWhatIsInDoubtWaits(t *testing.T) {
 		reason string
 		commit func(reason string) error
 	}{
-		{"HTTP 500", func(reason string) error { return s.InDoubt(ctx, p, reason) }},
+		{"HTTP 500", func(reason string) error { return s.InDoubt(ctx, p, reason, false) }},
 		{"message_limit_exceeded", func(reason string) error { return s.NotTaken(ctx, p, Answer{Reason: reason}, Tick{At: start}) }},
 		{"HTTP 403", func(reason string) error {
 			return s.NotTaken(ctx, p, Answer{Reason: reason, Attempt: true}, Tick{At: start})
@@ -66,21 +66,31 @@ func TestWhatIsInDoubtWaits(t *testing.T) {
 	}
 }
 
-// What a post holds can be sent elsewhere by hand, unless Slack may have it together with what was not chosen.
+// What a post holds can be sent elsewhere by hand, unless Slack may have it and nobody has looked.
 func TestReplayOfWhatIsBeingPosted(t *testing.T) {
+	notTaken := func(s *Store, p *Post) error {
+		return s.NotTaken(t.Context(), p, Answer{Reason: "HTTP 403", Attempt: true}, Tick{At: start})
+	}
+	looked := func(s *Store, p *Post) error { return s.InDoubt(t.Context(), p, "HTTP 500", true) }
+	again := func(s *Store, p *Post) error {
+		return errors.Join(looked(s, p), s.Attempt(t.Context(), p, Message, Tick{At: start}))
+	}
+	nothing := func(*Store, *Post) error { return nil }
 	for _, c := range []struct {
 		name      string
-		doubt     bool
+		before    func(*Store, *Post) error
 		chosen    []int // of the post's two deliveries
 		elsewhere bool
 		want      Replayed
 		there     []string
 		gone      bool // the post
 	}{
-		{"not taken", false, []int{0}, true, Replayed{Sent: 1}, []string{"0"}, true},
-		{"in doubt, all of it", true, []int{0, 1}, true, Replayed{Sent: 2}, []string{"0", "1"}, true},
-		{"in doubt, a part", true, []int{1}, true, Replayed{InDoubt: 1}, nil, false},
-		{"to the same channel", false, []int{0, 1}, false, Replayed{Already: 2}, nil, false},
+		{"not taken", notTaken, []int{0}, true, Replayed{Sent: 1}, []string{"0"}, true},
+		{"in doubt, all of it", nothing, []int{0, 1}, true, Replayed{InDoubt: 2}, nil, false},
+		{"in doubt, a part", nothing, []int{1}, true, Replayed{InDoubt: 1}, nil, false},
+		{"looked for", looked, []int{0, 1}, true, Replayed{Sent: 2}, []string{"0", "1"}, true},
+		{"looked for, and tried again", again, []int{0, 1}, true, Replayed{InDoubt: 2}, nil, false},
+		{"to the same channel", nothing, []int{0, 1}, false, Replayed{Already: 2}, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := openTemp(t)
@@ -89,10 +99,8 @@ func TestReplayOfWhatIsBeingPosted(t *testing.T) {
 				mustAdd(t, s, call(fmt.Sprint(i), "C1"))
 			}
 			p := take(t, s, "C1", 2)
-			if !c.doubt {
-				if err := s.NotTaken(ctx, p, Answer{Reason: "HTTP 403", Attempt: true}, Tick{At: start}); err != nil {
-					t.Fatal(err)
-				}
+			if err := c.before(s, p); err != nil {
+				t.Fatal(err)
 			}
 			sel := Selection{}
 			for _, i := range c.chosen {
@@ -279,18 +287,18 @@ func TestAttemptsByTheClockOfSlack(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := start.Add(-2 * time.Hour)
-	p, err := s.Begin(t.Context(), "C1", Message, list, Tick{At: start, Slack: theirs})
+	p, err := s.Begin(t.Context(), "C1", Message, list, Tick{At: start, Early: theirs, Late: theirs.Add(time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Attempt(t.Context(), p, Message, Tick{At: start, Slack: theirs.Add(time.Minute)}); err != nil {
+	if err := s.Attempt(t.Context(), p, Message, Tick{At: start, Early: theirs.Add(time.Minute), Late: theirs.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
 	s = reopen(t, url)
 	again, err := s.OpenPost(t.Context(), "C1")
-	if err != nil || again == nil || !again.FirstAttempt.Equal(theirs) || !again.LastAttempt.Equal(theirs.Add(time.Minute)) {
-		t.Errorf("the post is %+v (%v), want attempts at %v and a minute later", again, err, theirs)
+	if err != nil || again == nil || !again.FirstAttempt.Equal(theirs) || !again.LastAttempt.Equal(theirs.Add(time.Hour)) {
+		t.Errorf("the post is %+v (%v), want attempts from %v to an hour later", again, err, theirs)
 	}
 	pace, err := s.Pace(t.Context(), start.Add(-time.Minute))
 	if err != nil || !pace.Channels["C1"].Equal(start) {

@@ -11,16 +11,17 @@ import (
 // Tick is one attempt at Slack, as the pace needs to know it after a crash.
 type Tick struct {
 	At     time.Time
-	Tokens float64   // what is left in the workspace's bucket at that time
-	Slack  time.Time // the same moment by Slack's clock; zero if that is not known to differ
+	Tokens float64 // what is left in the workspace's bucket at that time
+	// Early and Late are the same moment by Slack's clock, which is not known better than that. Zero is At.
+	Early, Late time.Time
 }
 
 // slack returns the moment by Slack's clock, as what is looked for in a channel's history has to have it.
-func (t Tick) slack() time.Time {
-	if t.Slack.IsZero() {
-		return t.At
+func (t Tick) slack() (early, late time.Time) {
+	if t.Early.IsZero() || t.Late.IsZero() {
+		return t.At, t.At
 	}
-	return t.Slack
+	return t.Early, t.Late
 }
 
 // ErrGone says that a post is settled: its deliveries were sent elsewhere by hand meanwhile.
@@ -33,10 +34,11 @@ var ErrGone = errors.New("the post is settled already")
 func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries []Delivery, tick Tick) (*Post, error) {
 	var post *Post
 	err := s.writer.do(ctx, func(t *tx) error {
-		post = &Post{ID: rand.Text(), Channel: channel, Form: form, Doubt: true, Attempts: 1, FirstAttempt: tick.slack(), LastAttempt: tick.slack()}
-		now, attempt := millis(tick.At), millis(tick.slack())
+		post = &Post{ID: rand.Text(), Channel: channel, Form: form, Doubt: true, Attempts: 1}
+		post.FirstAttempt, post.LastAttempt = tick.slack()
+		now := millis(tick.At)
 		n, err := t.changed(`INSERT INTO posts (id, channel, form, state, doubt, attempts, first_attempt, last_attempt, newest)
-			VALUES (?, ?, ?, 'open', 1, 1, ?, ?, (SELECT COALESCE(max(id), 0) FROM events)) ON CONFLICT DO NOTHING`, post.ID, channel, string(form), attempt, attempt)
+			VALUES (?, ?, ?, 'open', 1, 1, ?, ?, (SELECT COALESCE(max(id), 0) FROM events)) ON CONFLICT DO NOTHING`, post.ID, channel, string(form), millis(post.FirstAttempt), millis(post.LastAttempt))
 		if err != nil {
 			return err
 		}
@@ -112,9 +114,10 @@ func threadOf(t *tx, p *Post, now int64) (string, error) {
 
 // Attempt commits that another attempt at a post is about to be made, and in which form. ErrGone if the post is settled.
 func (s *Store) Attempt(ctx context.Context, p *Post, form Form, tick Tick) error {
+	_, late := tick.slack()
 	err := s.writer.do(ctx, func(t *tx) error {
-		n, err := t.changed(`UPDATE posts SET form = ?, doubt = 1, attempts = attempts + 1, last_attempt = ? WHERE id = ? AND state = 'open'`,
-			string(form), millis(tick.slack()), p.ID)
+		n, err := t.changed(`UPDATE posts SET form = ?, doubt = 1, looked = 0, attempts = attempts + 1, last_attempt = max(last_attempt, ?) WHERE id = ? AND state = 'open'`,
+			string(form), millis(late), p.ID)
 		if err != nil {
 			return err
 		}
@@ -126,7 +129,10 @@ func (s *Store) Attempt(ctx context.Context, p *Post, form Form, tick Tick) erro
 	if err != nil {
 		return fmt.Errorf("recording an attempt: %w", err)
 	}
-	p.Form, p.Doubt, p.LastAttempt = form, true, tick.slack()
+	p.Form, p.Doubt = form, true
+	if late.After(p.LastAttempt) {
+		p.LastAttempt = late
+	}
 	p.Attempts++
 	return nil
 }
@@ -159,10 +165,11 @@ func (s *Store) NotTaken(ctx context.Context, p *Post, a Answer, tick Tick) erro
 	return nil
 }
 
-// InDoubt commits why Slack may or may not have a post.
-func (s *Store) InDoubt(ctx context.Context, p *Post, reason string) error {
+// InDoubt commits why Slack may or may not have a post, and whether its history was read since and didn't show it: then
+// it may be sent elsewhere by hand.
+func (s *Store) InDoubt(ctx context.Context, p *Post, reason string, looked bool) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		return t.exec(`UPDATE posts SET reason = ? WHERE id = ? AND state = 'open'`, reason, p.ID)
+		return t.exec(`UPDATE posts SET reason = ?, looked = ? WHERE id = ? AND state = 'open'`, reason, looked, p.ID)
 	})
 	if err != nil {
 		return fmt.Errorf("recording an answer: %w", err)

@@ -2,6 +2,8 @@
 
 -- Why the last attempt at an open post did not settle it: 'HTTP 403'; '' while nothing went wrong.
 ALTER TABLE posts ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+-- 1 once the history was read after the last attempt, and didn't show the post.
+ALTER TABLE posts ADD COLUMN looked INTEGER NOT NULL DEFAULT 0;
 -- The newest event when the post was begun: what has a greater id is not shown in it.
 ALTER TABLE posts ADD COLUMN newest INTEGER NOT NULL DEFAULT 0;
 
