@@ -22,6 +22,9 @@ type directory struct {
 	store *outbox.Store
 	log   *slog.Logger
 	named func() []string // the channels that the rules name
+	start time.Time
+	sure  chan struct{} // closed once the names were asked for since the start
+	once  sync.Once
 	asked singleflight.Group
 
 	mu     sync.Mutex
@@ -45,7 +48,7 @@ var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
 // newDirectory starts with what the store knows.
 func newDirectory(ctx context.Context, slack *client, store *outbox.Store, named func() []string, log *slog.Logger) (*directory, error) {
-	d := &directory{slack: slack, store: store, named: named, log: log, ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
+	d := &directory{slack: slack, store: store, named: named, log: log, start: time.Now(), sure: make(chan struct{}), ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
 	known, err := store.Channels(ctx)
 	if err != nil {
 		return nil, err
@@ -63,6 +66,23 @@ func (d *directory) learn(c outbox.Channel) {
 	if c.Name != "" {
 		d.names[c.ID] = c.Name
 	}
+}
+
+// checkMost is how long after the start what is known of names waits to be asked for again.
+const checkMost = 10 * time.Second
+
+// checked returns when the names were asked for since the start, as channels may have been made anew while the bot was
+// down, or when that takes too long. It is false if ctx ended.
+func (d *directory) checked(ctx context.Context) bool {
+	timer := time.NewTimer(time.Until(d.start.Add(checkMost)))
+	defer timer.Stop()
+	select {
+	case <-d.sure:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // inherit notes that a name which stood for a channel stands for another one, to which what waits goes once nothing is in

@@ -32,9 +32,12 @@ func (r clockReading) now(now time.Time) (at time.Time, ok bool) {
 	return r.said.Add(passed), true
 }
 
+// farOff is how far from ours a Date may be that is believed to be somebody's clock at all.
+const farOff = 10 * 365 * 24 * time.Hour
+
 // heardDate notes the Date of an answer. It has whole seconds, cut off.
 func (c *slackClock) heardDate(date string) {
-	if said, err := http.ParseTime(date); err == nil {
+	if said, err := http.ParseTime(date); err == nil && time.Until(said).Abs() < farOff {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.date = clockReading{said.Add(time.Second / 2), time.Now()}

@@ -15,6 +15,8 @@ const (
 	secondLook = 5 * time.Second
 	// lookFresh is how long before an attempt the last look may have been. What Slack takes late shows later than a look.
 	lookFresh = 5 * time.Second
+	// doubtLasts is how long after an attempt ended a message may yet show that Slack took.
+	doubtLasts = time.Minute
 )
 
 // historyPatience is how often a history is read whose answers can't be read, or which Slack doesn't answer for while it

@@ -16,6 +16,13 @@ const prepareAgain = 10 * time.Second
 // ends. However often they change meanwhile, one goes through them at a time, and once more after it.
 func (n *Notifier) preparing(ctx context.Context) {
 	refs := n.named(ctx)
+	byID := slices.IndexFunc(refs, channelID.MatchString) // ids stay what they are
+	if byID < 0 {
+		byID = len(refs)
+	}
+	again := n.prepare(ctx, refs[:byID])
+	n.directory.once.Do(func() { close(n.directory.sure) })
+	refs = append(again, refs[byID:]...)
 	for {
 		refs = n.prepare(ctx, refs)
 		var again <-chan time.Time
@@ -32,11 +39,19 @@ func (n *Notifier) preparing(ctx context.Context) {
 	}
 }
 
-// named lists the channels that the rules name, and says what waits for others.
+// named lists the channels that the rules name, names before ids, and says what waits for others.
 func (n *Notifier) named(ctx context.Context) []string {
 	named := n.rules.Load().Channels()
 	n.warnOfUnnamed(ctx, named)
-	return named
+	var names, ids []string
+	for _, ref := range named {
+		if channelID.MatchString(ref) {
+			ids = append(ids, ref)
+		} else {
+			names = append(names, ref)
+		}
+	}
+	return append(names, ids...)
 }
 
 // prepare asks Slack for channels, so that what is wrong with one is known before its first event. It holds nothing up. It

@@ -86,8 +86,13 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 // update replaces what a message says. Without parse=none Slack would look for mentions in its text, other than when it
 // is posted. Source: https://docs.slack.dev/reference/methods/chat.update
 func (c *client) update(ctx context.Context, channel, ts, id string, m format.Message) Outcome {
-	o := c.call(ctx, updating, func(ctx context.Context, _ *wire) error {
+	o := c.call(ctx, updating, func(ctx context.Context, w *wire) error {
 		_, _, _, err := c.api.UpdateMessageContext(ctx, channel, ts, append(content(id, m), slack.MsgOptionParse(false))...)
+		if w.answer.is("ok") {
+			if err = nil; w.answer.text("ts") == "" {
+				err = errUnreadable
+			}
+		}
 		return err
 	})
 	if o.Kind == RefusedToken && ofMethod[o.Code] && o.Code != "missing_scope" { // posting needs the same scope

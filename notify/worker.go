@@ -41,6 +41,7 @@ type worker struct {
 	again   bool      // something came while it worked; guarded by Notifier.mu
 	last    string    // the error that was logged last
 	ended   time.Time // when its last attempt ended; zero if it made none
+	unsure  time.Time // when an attempt ended last that Slack may have taken
 	blind   string    // the post whose history can't be read
 	strange int       // attempts at its post that something answered in Slack's place, while Slack answered other calls
 
@@ -79,7 +80,7 @@ var resolvePatience = patience{odd: 5}
 func (w *worker) resolved(ctx context.Context) (string, bool) {
 	for ctx.Err() == nil {
 		if id, ok := w.directory.known(w.channel); ok {
-			return id, true
+			return id, w.directory.checked(ctx)
 		}
 		if waits, err := w.store.Waits(ctx, w.channel); err == nil && !waits {
 			return "", false
@@ -203,7 +204,7 @@ func together(waiting []outbox.Delivery) []outbox.Delivery {
 // settle sends a post until it is settled. With a chance its first attempt was committed and not yet made.
 func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) error {
 	form, doubt := p.Form, false // doubt: Slack may have it from an attempt before the last
-	w.strange = 0
+	w.strange, w.unsure = 0, w.started
 	for {
 		var c chance
 		if first != nil {
@@ -223,7 +224,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 				w.metrics.unsure.WithLabelValues("missing").Inc()
 				w.log.InfoContext(ctx, "message not in the history, so it is sent again", "channel", w.directory.name(p.Channel), "attempt", p.Attempts)
 			}
-			doubt = p.Doubt
+			doubt = p.Doubt && (c.blind || time.Since(w.unsure) < doubtLasts)
 			if err := w.store.Attempt(ctx, p, form, w.onTime(ctx, c.tick)); err != nil {
 				w.pass(c)
 				if errors.Is(err, outbox.ErrGone) {
@@ -239,12 +240,13 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 		w.metrics.posts.WithLabelValues(o.Kind.String()).Inc()
 		w.report(ctx, c.entry, o)
 		spent := w.spent(ctx, p, o)
-		answer := outbox.Answer{Reason: o.Reason(), Attempt: true, Doubt: doubt}
+		answer := outbox.Answer{Reason: o.Reason(), Attempt: true, Doubt: doubt, Looked: !c.blind}
 
 		switch o.Kind {
 		case Sent:
 			return w.sent(ctx, p, o.TS, o.Thread)
 		case Unsure:
+			w.unsure = w.ended
 			w.inDoubt(ctx, p, o.Reason(), false)
 			w.changed(ctx, "no clear answer, so the history is looked at before it is sent again", o, p.Attempts)
 			if spent {
@@ -255,10 +257,14 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 				if err := sleep(ctx, secondLook); err != nil {
 					return err
 				}
-				if settled, err := w.settledBefore(ctx, p, true); err != nil || settled {
+				found, blind, err := w.look(ctx, p, 1)
+				switch {
+				case err != nil:
 					return err
+				case found != nil:
+					return w.sent(ctx, p, found.ts, found.thread)
 				}
-				w.inDoubt(ctx, p, o.Reason(), w.blind != p.ID)
+				w.inDoubt(ctx, p, o.Reason(), !blind)
 			}
 			if p.Attempts > 1 {
 				// What keeps failing is tried less and less often; while Slack is away the gate sees to that.
@@ -305,24 +311,17 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			fallthrough
 		case RefusedChannel:
 			if doubt {
-				found, blind, err := w.look(ctx, p, 1)
-				switch {
-				case err != nil:
+				// It is let go of once it is known, or if another channel has the name now.
+				if err := w.notTaken(ctx, p, answer, tick); err != nil {
 					return err
-				case found != nil:
-					return w.sent(ctx, p, found.ts, found.thread)
-				case blind:
-					// Nobody can tell as long as the channel is closed to us; unless another one has its name now.
-					if err := w.notTaken(ctx, p, answer, tick); err != nil {
-						return err
-					}
-					if err := w.hold(ctx, o); err != nil {
-						return err
-					}
-					if w.directory.heir(w.channel) == "" {
-						continue
-					}
 				}
+				if err := w.hold(ctx, o); err != nil {
+					return err
+				}
+				if w.directory.heir(w.channel) == "" {
+					continue
+				}
+				return w.keep(ctx, func(ctx context.Context) error { return w.store.Release(ctx, p, tick) })
 			}
 			if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Release(ctx, p, tick) }); err != nil {
 				return err
@@ -354,6 +353,11 @@ func (w *worker) inDoubt(ctx context.Context, p *outbox.Post, reason string, loo
 func (w *worker) settledBefore(ctx context.Context, p *outbox.Post, doubt bool) (bool, error) {
 	if !doubt {
 		return false, nil
+	}
+	if w.blind != p.ID {
+		if err := sleep(ctx, time.Until(w.unsure.Add(doubtLasts))); err != nil {
+			return false, err
+		}
 	}
 	found, _, err := w.look(ctx, p, 1)
 	if err != nil || found == nil {

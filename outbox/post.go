@@ -142,6 +142,7 @@ type Answer struct {
 	Reason  string
 	Attempt bool // it counts as one; what Slack puts off for its pace doesn't
 	Doubt   bool // Slack may still have the post from an attempt before
+	Looked  bool // the history was read since that one, and didn't show it
 }
 
 // NotTaken commits that the last attempt at a post was surely not taken. Unless it is in doubt all the same the next
@@ -152,7 +153,8 @@ func (s *Store) NotTaken(ctx context.Context, p *Post, a Answer, tick Tick) erro
 		less = 0
 	}
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE posts SET doubt = ?, attempts = attempts - ?, reason = ? WHERE id = ? AND state = 'open'`, a.Doubt, less, a.Reason, p.ID); err != nil {
+		if err := t.exec(`UPDATE posts SET doubt = ?, looked = ?, attempts = attempts - ?, reason = ? WHERE id = ? AND state = 'open'`,
+			a.Doubt, a.Looked, less, a.Reason, p.ID); err != nil {
 			return err
 		}
 		return keepPace(t, p.Channel, tick)
