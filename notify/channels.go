@@ -56,6 +56,9 @@ func newDirectory(ctx context.Context, slack *client, store *outbox.Store, named
 	for _, c := range known {
 		d.learn(c)
 	}
+	if slack.tiers.lately(listing) {
+		d.certain() // a crash loop must not wait for what was asked for a moment ago
+	}
 	return d, nil
 }
 
@@ -70,6 +73,9 @@ func (d *directory) learn(c outbox.Channel) {
 
 // checkMost is how long after the start what is known of names waits to be asked for again.
 const checkMost = 10 * time.Second
+
+// certain notes that the names were asked for.
+func (d *directory) certain() { d.once.Do(func() { close(d.sure) }) }
 
 // checked returns when the names were asked for since the start, as channels may have been made anew while the bot was
 // down, or when that takes too long. It is false if ctx ended.

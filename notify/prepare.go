@@ -21,7 +21,7 @@ func (n *Notifier) preparing(ctx context.Context) {
 		byID = len(refs)
 	}
 	again := n.prepare(ctx, refs[:byID])
-	n.directory.once.Do(func() { close(n.directory.sure) })
+	n.directory.certain()
 	refs = append(again, refs[byID:]...)
 	for {
 		refs = n.prepare(ctx, refs)

@@ -98,6 +98,14 @@ func (t *tiers) wait(ctx context.Context, one tier) error {
 	}
 }
 
+// lately reports whether a method was called in the last minute, also before a restart.
+func (t *tiers) lately(one tier) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	calls := t.calls[one]
+	return len(calls) > 0 && time.Since(calls[len(calls)-1]) < time.Minute
+}
+
 // take notes a call and returns when all of the last minute were made, in milliseconds since 1970, or says how long to
 // wait before asking again.
 func (t *tiers) take(one tier) ([]int64, time.Duration) {

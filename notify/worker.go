@@ -73,7 +73,7 @@ func (w *worker) run(ctx context.Context) {
 
 // resolvePatience is how often a channel is looked up with answers that aren't believed for ever, before its trouble is
 // told.
-var resolvePatience = patience{odd: 5}
+var resolvePatience = patience{odd: 5, lost: 40}
 
 // resolved returns the id of the worker's channel, asking Slack for as long as it takes. It is false when ctx ended, or
 // nothing waits under this name any more.

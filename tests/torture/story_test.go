@@ -78,7 +78,7 @@ func makeEvent(r *rand.Rand, sender, n int) event {
 		e.channels = append(e.channels, shared)
 	}
 	words := e.token
-	if r.IntN(120) == 0 && len(e.channels) == 1 {
+	if r.IntN(200) == 0 && len(e.channels) == 1 {
 		e.refused = true
 		words += " " + poison
 	}

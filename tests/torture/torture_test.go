@@ -174,13 +174,25 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// sender sends events one after the other, slow milliseconds apart at most, each of them once more a little later.
-func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand, slow int) {
+// within waits until something holds, at most for a time.
+func (r *run) within(ctx context.Context, d time.Duration, holds func() bool) {
+	for end := time.Now().Add(d); time.Now().Before(end) && !holds() && ctx.Err() == nil; {
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
+// sender sends events one after the other, slow milliseconds apart at most, each of them once more a little later. One that
+// watches waits for each to be shown, a while.
+func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand, slow int, watch bool) {
 	for i, e := range events {
 		if r.send(ctx, e.body) {
 			r.duplicates.Add(1) // the answer before was lost with the process
 		}
 		r.accepted.Add(1)
+		if watch && e.token != "" {
+			// Its message is to stand alone, if it can, before more is told of it.
+			r.within(ctx, 4*time.Second, func() bool { return slices.Contains(r.shown(e.channels[0]), e.token) })
+		}
 		if back := rnd.IntN(8); back <= i {
 			if !r.send(ctx, events[i-back].body) && ctx.Err() == nil {
 				r.t.Errorf("%s was answered as new though it was answered before", events[i-back].body)
@@ -266,7 +278,7 @@ func TestTorture(t *testing.T) {
 	for s := range all {
 		rnd := rand.New(rand.NewPCG(seed, uint64(s)+1))
 		if teller := s - senders; teller >= 0 {
-			for n := range max(total/60, 5) {
+			for n := range max(total/40, 8) {
 				all[s] = append(all[s], makeStory(rnd, teller, n)...)
 			}
 			continue
@@ -283,11 +295,11 @@ func TestTorture(t *testing.T) {
 	world.Go(func() { r.janitor(busy) })
 	for s, events := range all {
 		rnd := rand.New(rand.NewPCG(seed, uint64(s)+100))
-		slow := 600
-		if s >= senders {
-			slow = 5000
+		slow, watch := 600, s >= senders
+		if watch {
+			slow = 1000
 		}
-		sending.Go(func() { r.sender(t.Context(), events, rnd, slow) })
+		sending.Go(func() { r.sender(t.Context(), events, rnd, slow, watch) })
 	}
 	sending.Wait()
 	rest()
