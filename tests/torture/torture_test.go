@@ -126,7 +126,7 @@ func (r *run) crowd(ctx context.Context, rooms []string) {
 			r.slack.Others(rooms[r.intN(len(rooms))], one)
 			r.others.Add(1)
 		}
-		pause(ctx, 20*time.Millisecond)
+		pause(ctx, 150*time.Millisecond)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestTorture(t *testing.T) {
 			users = append(users, fakeslack.User{ID: p.id, Email: p.email})
 		}
 	}
-	r := &run{t: t, slack: fakeslack.New(fakeslack.Options{Token: process.Token, Users: users, ShortPages: 40}),
+	r := &run{t: t, slack: fakeslack.New(fakeslack.Options{Token: process.Token, Users: users, ShortPages: 100}),
 		rand: rand.New(rand.NewPCG(seed, 0)), faults: map[fakeslack.FaultKind]int{}}
 	rooms := append(senderChannels(), shared, urgent, ops)
 	for n := range tellers {
