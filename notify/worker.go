@@ -204,7 +204,7 @@ func together(waiting []outbox.Delivery) []outbox.Delivery {
 // settle sends a post until it is settled. With a chance its first attempt was committed and not yet made.
 func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) error {
 	form, doubt := p.Form, false // doubt: Slack may have it from an attempt before the last
-	w.strange, w.unsure = 0, w.started
+	w.strange, w.unsure = 0, later(w.started, w.ended)
 	for {
 		var c chance
 		if first != nil {
