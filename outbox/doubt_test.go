@@ -305,3 +305,24 @@ func TestAttemptsByTheClockOfSlack(t *testing.T) {
 		t.Errorf("pace = %+v, %v; want the channel at %v", pace, err, start)
 	}
 }
+
+// What a dead channel holds goes aside, what is in doubt there as well.
+func TestWhatIsInDoubtInADeadChannelGoesAside(t *testing.T) {
+	for _, young := range []bool{false, true} {
+		s, _ := openTemp(t)
+		mustAdd(t, s, call("1", "C1"))
+		late := call("2", "C1")
+		if young {
+			late.Received = start.Add(31 * 24 * time.Hour)
+		}
+		mustAdd(t, s, late)
+		p := take(t, s, "C1", 2)
+		n, err := s.SetAsideOld(t.Context(), "C1", "is_archived", start.Add(24*time.Hour), start.Add(32*24*time.Hour))
+		if want := map[bool]int64{false: 2, true: 0}[young]; n != want || err != nil {
+			t.Errorf("with a young one beside it %v: %d went aside (%v), want %d", young, n, err, want)
+		}
+		if err := s.Attempt(t.Context(), p, Message, Tick{At: start}); errors.Is(err, ErrGone) == young {
+			t.Errorf("with a young one beside it %v: the next attempt %v", young, err)
+		}
+	}
+}

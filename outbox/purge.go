@@ -188,14 +188,28 @@ func (s *Store) giveBack(ctx context.Context) error {
 	return nil
 }
 
-// SetAsideOld sets aside what has waited for a channel since before a time; it returns how many deliveries that
-// were.
+// SetAsideOld sets aside what has waited for a channel since before a time, also in an open post all of which has; it
+// returns how many deliveries that were.
 func (s *Store) SetAsideOld(ctx context.Context, channel, reason string, before, now time.Time) (int64, error) {
 	var n int64
-	err := s.writer.do(ctx, func(t *tx) (err error) {
+	err := s.writer.do(ctx, func(t *tx) error {
+		var post string
+		old, err := t.scan(`SELECT id FROM posts WHERE state = 'open' AND channel = ?1
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.post = posts.id AND d.at >= ?2)`, []any{channel, millis(before)}, &post)
+		if err != nil {
+			return err
+		}
+		if old {
+			if err := letGoOf(t, post); err != nil {
+				return err
+			}
+		}
 		n, err = t.changed(`UPDATE deliveries SET state = 'aside', reason = ?, at = ? WHERE state = 'waiting' AND channel = ? AND at < ?`,
 			reason, millis(now), channel, millis(before))
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }

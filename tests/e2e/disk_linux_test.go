@@ -60,6 +60,14 @@ func TestAFullDisk(t *testing.T) {
 	} else {
 		resp.Body.Close()
 	}
+	for n := 60; n < 100; n++ { // Allo goes on trying
+		if status, answer, err := b.Post(t.Context(), call(n, "a")); err != nil || status != http.StatusServiceUnavailable {
+			t.Fatalf("event %d: %d %s, %v; want 503", n, status, answer, err)
+		}
+	}
+	if lines := strings.Count(b.Log(), "event not stored"); lines == 0 || lines > 2 {
+		t.Errorf("the log says %d times that an event was not stored, want once a minute", lines)
+	}
 	room(t, b, 0)
 	for n := 100; n < 103; n++ {
 		r.post(b, call(n, "a"))
