@@ -111,9 +111,9 @@ func makeStory(r *rand.Rand, teller, n int) []event {
 	}
 	e.body, e.pings = call("ANSWERED", e.token), who.id
 	news := fmt.Sprintf("news-%d-%05d", teller, n)
-	switch r.IntN(9) {
-	case 0, 7, 8: // a text in one of few conversations
-		theirs = fmt.Sprintf("+141555502%02d", r.IntN(3))
+	switch r.IntN(11) {
+	case 0, 7, 8, 9, 10: // a text in one of few conversations
+		theirs = fmt.Sprintf("+141555502%02d", r.IntN(2))
 		e.conversation, e.pings = theirs+" "+ours, ""
 		e.body = text("SMS_RECEIVED", e.token, theirs, ours, e.token)
 		return []event{e}
