@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,10 +109,9 @@ func TestDatesThatAreOff(t *testing.T) {
 	} {
 		bubbleIn(t, name, func(t *testing.T) {
 			r := newRig(t, toSupport, "support")
-			n := 0
+			var n atomic.Int64
 			r.tamper(func(_ string, _ url.Values, h http.Header, body string) string {
-				n++
-				h.Set("Date", date(n))
+				h.Set("Date", date(int(n.Add(1))))
 				return body
 			})
 			r.start()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,9 +33,9 @@ func TestEveryTryOfTheTokenEnds(t *testing.T) {
 	} {
 		bubbleIn(t, c.name, func(t *testing.T) {
 			r := newRig(t, byTag, "a", "b")
-			refused := false
+			var refused atomic.Bool
 			r.before(func(method string, _ url.Values, w http.ResponseWriter) bool {
-				if !refused || !strings.Contains(strings.Join(c.methods, " "), method) {
+				if !refused.Load() || !strings.Contains(strings.Join(c.methods, " "), method) {
 					return false
 				}
 				_, _ = fmt.Fprintf(w, `{"ok":false,"error":%q,"needed":"chat:write"}`, c.code)
@@ -44,13 +45,13 @@ func TestEveryTryOfTheTokenEnds(t *testing.T) {
 			r.calls("a", 1, 1)
 			r.wantCases("a", 1, 1, 5*time.Second)
 			pass(time.Minute)
-			refused = true
+			refused.Store(true)
 			r.calls("b", 101, 101)
 			for n := range 12 {
 				c.about(r, n)
 				pass(61 * time.Second)
 			}
-			refused = false
+			refused.Store(false)
 			r.wantCases("b", 101, 101, 2*time.Minute)
 			pass(2 * time.Minute)
 			if n := r.count("allo_slack_deliveries_waiting", ""); n != 0 {
@@ -207,9 +208,9 @@ func TestAnOutageSpendsNoPatience(t *testing.T) {
 func TestAnHeirThatIsNotThere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, byTag, "a")
-		gone := false
+		var gone atomic.Bool
 		r.before(func(method string, _ url.Values, w http.ResponseWriter) bool {
-			if !gone || method != "conversations.list" {
+			if !gone.Load() || method != "conversations.list" {
 				return false
 			}
 			_, _ = io.WriteString(w, `{"ok":true,"channels":[]}`)
@@ -219,7 +220,7 @@ func TestAnHeirThatIsNotThere(t *testing.T) {
 		r.calls("a", 1, 1)
 		r.wantCases("a", 1, 1, 5*time.Second)
 		pass(time.Minute)
-		gone = true
+		gone.Store(true)
 		r.bot.directory.inherit(r.id("a"), "#a")
 		r.calls("a", 2, 2)
 		r.wantCases("a", 1, 2, 2*time.Minute)
