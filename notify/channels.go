@@ -152,13 +152,16 @@ func (d *directory) successor(ctx context.Context, id string) string {
 	return ""
 }
 
-// rejoin makes the bot a member of a public channel that it was one of; it reports whether it is.
-func (d *directory) rejoin(ctx context.Context, id string) bool {
+// rejoin makes the bot a member of a public channel that it was one of; the outcome is Sent if it is.
+func (d *directory) rejoin(ctx context.Context, id string) Outcome {
 	c, o := d.slack.channel(ctx, id)
-	if o.Kind != Sent || c.Private || c.Archived {
-		return false
+	switch {
+	case o.Kind != Sent:
+		return o
+	case c.Private || c.Archived:
+		return Outcome{Kind: RefusedChannel, Code: "not_in_channel", Answered: true}
 	}
-	return d.slack.join(ctx, id).Kind == Sent
+	return d.slack.join(ctx, id)
 }
 
 // resolve asks Slack which channel a reference stands for, joins it if it is public, and keeps the answer. The
@@ -168,11 +171,14 @@ func (d *directory) resolve(ctx context.Context, ref string) (string, Outcome) {
 		id string
 		o  Outcome
 	}
+	led := false
 	v, _, _ := d.asked.Do("resolve "+ref, func() (any, error) {
+		led = true
 		id, o := d.resolveOnce(ctx, ref)
 		return answer{id, o}, nil
 	})
 	a := v.(answer)
+	a.o.Local = a.o.Local || !led // one call is one answer, or one that is missing
 	return a.id, a.o
 }
 
@@ -257,7 +263,9 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 		all []Channel
 		o   Outcome
 	}
+	led := false
 	v, _, _ := d.asked.Do("list", func() (any, error) {
+		led = true
 		all, o := d.visible(ctx)
 		if o.Kind == Sent {
 			d.mu.Lock()
@@ -267,6 +275,7 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 		return answer{all, o}, nil
 	})
 	a := v.(answer)
+	a.o.Local = a.o.Local || !led
 	return a.all, a.o
 }
 
@@ -319,6 +328,12 @@ func (d *directory) hide(scope string) {
 
 // hello asks Slack for an answer; those who ask at the same time share it.
 func (d *directory) hello(ctx context.Context) Outcome {
-	v, _, _ := d.asked.Do("hello", func() (any, error) { return d.slack.hello(ctx), nil })
-	return v.(Outcome)
+	led := false
+	v, _, _ := d.asked.Do("hello", func() (any, error) {
+		led = true
+		return d.slack.hello(ctx), nil
+	})
+	o := v.(Outcome)
+	o.Local = o.Local || !led
+	return o
 }

@@ -230,6 +230,7 @@ func TestOddAnswersToALook(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					r := newRig(t, byTag+"\n  - {name: texts, match: {topic: SMS_RECEIVED}, channel: \"#a\"}", "a", "b").start()
 					pass(10 * time.Second)
+					r.slack.Others("a", fakeslack.OddMessages()...)
 					f.Method = "conversations.history"
 					first := 1
 					if reply {

@@ -120,16 +120,16 @@ func (n *Notifier) ask(ctx context.Context, p patience, failed func(o Outcome, a
 		n.report(ctx, trying, o)
 		switch {
 		case o.Kind == Wait:
-			if err := n.wait(ctx, o); err != nil {
+			if err := n.wait(ctx); err != nil {
 				return o, err
 			}
 			continue
 		case o.Kind == RefusedToken:
 			continue // entering says when to try again
-		case spent && o.Kind == Sent && away:
+		case spent && o.Answered && away:
 			lost, away = p.lost-1, false
 			continue
-		case spent && o.Kind == Sent:
+		case spent && o.Answered:
 			return last, nil
 		case spent:
 			away = true
@@ -160,15 +160,17 @@ func (n *Notifier) answers(ctx context.Context) bool {
 	return o.Answered
 }
 
-// wait pauses all posting for as long as Slack asks.
-func (n *Notifier) wait(ctx context.Context, o Outcome) error {
+// wait returns when the time is over for which Slack asked to wait.
+func (n *Notifier) wait(ctx context.Context) error { return n.pace.rest(ctx) }
+
+// limited pauses all posting for as long as Slack asks, whatever it was asked for.
+func (n *Notifier) limited(ctx context.Context, o Outcome) {
 	until := n.pace.pause(o.RetryAfter)
 	n.log.WarnContext(ctx, "slack asks to wait; nothing is posted until then", "wait", o.RetryAfter.String(), "err", o.Reason())
 	if err := n.store.Pause(context.WithoutCancel(ctx), until); err != nil {
 		// It is kept in memory; only a restart would not know of it.
 		n.log.WarnContext(ctx, "the pause could not be stored", "err", err)
 	}
-	return sleep(ctx, time.Until(until))
 }
 
 // retry waits before another try, the longer the more there were.

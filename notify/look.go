@@ -17,6 +17,8 @@ const (
 	lookFresh = 5 * time.Second
 	// doubtLasts is how long after an attempt ended a message may yet show that Slack took.
 	doubtLasts = time.Minute
+	// lookStale is lookFresh where looks are slow and the workspace busy, so that each look would come too early.
+	lookStale = 30 * time.Second
 )
 
 // historyPatience is how often a history is read whose answers can't be read, or which Slack doesn't answer for while it
@@ -72,7 +74,11 @@ func (w *worker) await(ctx context.Context, p *outbox.Post) (c chance, err error
 			}
 		}
 	}
-	for {
+	fresh := lookFresh
+	for round := 1; ; round++ {
+		if round > 2 {
+			fresh = lookStale
+		}
 		// All waiting comes before the last look: it may take an hour.
 		if c.entry, err = w.enter(ctx); err != nil {
 			return c, err
@@ -81,7 +87,7 @@ func (w *worker) await(ctx context.Context, p *outbox.Post) (c chance, err error
 			w.leave(c.entry)
 			return c, err
 		}
-		if !p.Doubt || c.blind || time.Since(looked) <= lookFresh {
+		if !p.Doubt || c.blind || time.Since(looked) <= fresh {
 			return c, nil
 		}
 		// The turn is kept meanwhile: who gave it back would wait behind all others each time.
@@ -142,8 +148,12 @@ func (w *worker) history(ctx context.Context, p *outbox.Post) (found *shownAt, o
 			return &shownAt{ts, thread}, o, nil
 		case o.Kind == RefusedThread && thread != "":
 			thread = "" // what it replies to is gone: Slack puts such a reply at the top
-		case o.Code == "not_in_channel" && !joined && w.directory.rejoin(ctx, p.Channel):
+		case o.Code == "not_in_channel" && !joined:
 			joined = true
+			again, err := w.ask(ctx, patience{odd: 3, lost: 3}, func(Outcome, int) {}, func(ctx context.Context) Outcome { return w.directory.rejoin(ctx, p.Channel) })
+			if err != nil || again.Kind != Sent {
+				return nil, o, err
+			}
 		default:
 			return nil, o, nil
 		}

@@ -105,6 +105,7 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 		return nil, err
 	}
 	n.pace = newPacer(c.Limiter, pace, now)
+	n.slack.limited = n.limited
 	if n.directory, err = newDirectory(ctx, n.slack, c.Store, func() []string { return n.rules.Load().Channels() }, c.Log); err != nil {
 		return nil, err
 	}

@@ -141,37 +141,40 @@ func (w *worker) strangers(ctx context.Context, deliveries []outbox.Delivery) (a
 	return all
 }
 
-// meetMost is how long what waits may be held up by look-ups that fail.
-const meetMost = 30 * time.Second
+const (
+	// meetMost is how long look-ups may fail before the others of what waits go without.
+	meetMost = 30 * time.Second
+	// meetAhead is how long Slack is asked for people of what waits behind the first.
+	meetAhead = 5 * time.Second
+)
 
-// meetAll asks Slack for everybody whom what waits mentions. More may come meanwhile. Once look-ups have failed for
-// meetMost the others go without.
+// meetAll asks Slack for everybody whom the first of what waits mentions, and for those behind it while that is quick.
 func (w *worker) meetAll(ctx context.Context) error {
-	failing := time.Duration(0)
-	for {
-		waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
-		if err != nil {
-			return err
-		}
-		strangers := w.strangers(ctx, waiting)
-		if len(strangers) == 0 {
-			return nil
-		}
-		for _, email := range strangers {
-			began := time.Now()
-			if failing >= meetMost {
+	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	if err != nil {
+		return err
+	}
+	began, failing := time.Now(), time.Duration(0)
+	for i := range waiting {
+		for _, email := range w.strangers(ctx, waiting[i:i+1]) {
+			asked := time.Now()
+			switch {
+			case failing >= meetMost:
 				w.unknown(email)
 				continue
+			case i > 0 && failing == 0 && time.Since(began) >= meetAhead:
+				return nil
 			}
 			found, err := w.lookUp(ctx, email)
 			if err != nil {
 				return err
 			}
 			if !found {
-				failing += time.Since(began)
+				failing += time.Since(asked)
 			}
 		}
 	}
+	return nil
 }
 
 // unknown has nobody asked for an email for a while.

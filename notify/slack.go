@@ -32,6 +32,8 @@ type client struct {
 	token string
 	tiers *tiers
 	clock slackClock
+	// limited is told of each answer that asks to wait; nil is told nothing.
+	limited func(context.Context, Outcome)
 }
 
 // newClient calls Slack's API at url; "" is the real one.
@@ -70,7 +72,7 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 	if w.answer.is("ok") && ts != "" {
 		err = nil
 	}
-	o := c.decide(ts, err, w)
+	o := c.decide(ctx, ts, err, w)
 	if o.Kind == Sent {
 		c.clock.heardTS(ts)
 		if to.thread != "" {
@@ -129,12 +131,15 @@ func (c *client) call(ctx context.Context, t tier, f func(context.Context, *wire
 	}
 	ctx, w := watch(ctx, most)
 	err := f(ctx, w)
-	return c.decide("done", err, w)
+	return c.decide(ctx, "done", err, w)
 }
 
-// decide says what an answer means, and sets the clock by it.
-func (c *client) decide(ts string, err error, w *wire) Outcome {
+// decide says what an answer means, sets the clock by it, and has everybody wait if it asks to.
+func (c *client) decide(ctx context.Context, ts string, err error, w *wire) Outcome {
 	o := decide(ts, err, w)
+	if o.Kind == Wait && c.limited != nil {
+		c.limited(ctx, o)
+	}
 	if o.Answered {
 		c.clock.heardDate(w.date)
 	}

@@ -43,6 +43,7 @@ type worker struct {
 	ended   time.Time // when its last attempt ended; zero if it made none
 	unsure  time.Time // when an attempt ended last that Slack may have taken
 	blind   string    // the post whose history can't be read
+	odd     int       // attempts at its post that Slack answered in a way which isn't believed for ever
 	strange int       // attempts at its post that something answered in Slack's place, while Slack answered other calls
 
 	rejoined time.Time // when it last tried to become a member of the channel
@@ -146,12 +147,21 @@ func (w *worker) next(ctx context.Context) (more bool, err error) {
 	return true, w.settle(ctx, post, &c)
 }
 
-// begin commits the next post: the oldest delivery, or as many as a digest holds. nil if nothing waits, or somebody
-// whom it mentions isn't known yet.
+// begin commits the next post: the oldest delivery, or as many as a digest holds, up to the first that mentions somebody
+// who isn't known yet. nil if there is none.
 func (w *worker) begin(ctx context.Context, c *chance) (*outbox.Post, error) {
 	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
-	if err != nil || len(waiting) == 0 || len(w.strangers(ctx, waiting)) > 0 {
+	if err != nil {
 		return nil, err
+	}
+	for i := range waiting {
+		if len(w.strangers(ctx, waiting[i:i+1])) > 0 {
+			waiting = waiting[:i]
+			break
+		}
+	}
+	if len(waiting) == 0 {
+		return nil, nil
 	}
 	form, n := outbox.Message, 1
 	if together := together(waiting); len(together) > digestAbove {
@@ -204,7 +214,7 @@ func together(waiting []outbox.Delivery) []outbox.Delivery {
 // settle sends a post until it is settled. With a chance its first attempt was committed and not yet made.
 func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) error {
 	form, doubt := p.Form, false // doubt: Slack may have it from an attempt before the last
-	w.strange, w.unsure = 0, later(w.started, w.ended)
+	w.strange, w.odd, w.unsure = 0, 0, later(w.started, w.ended)
 	for {
 		var c chance
 		if first != nil {
@@ -240,7 +250,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 		w.metrics.posts.WithLabelValues(o.Kind.String()).Inc()
 		w.report(ctx, c.entry, o)
 		spent := w.spent(ctx, p, o)
-		answer := outbox.Answer{Reason: o.Reason(), Attempt: true, Doubt: doubt, Looked: !c.blind}
+		answer := outbox.Answer{Reason: o.Reason(), Attempt: true, Doubt: doubt, Looked: !c.blind || time.Since(w.unsure) > doubtLasts}
 
 		switch o.Kind {
 		case Sent:
@@ -266,6 +276,9 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 				}
 				w.inDoubt(ctx, p, o.Reason(), !blind)
 			}
+			if w.blind == p.ID && p.Attempts > 3 {
+				w.inDoubt(ctx, p, o.Reason(), true) // it will never be known
+			}
 			if p.Attempts > 1 {
 				// What keeps failing is tried less and less often; while Slack is away the gate sees to that.
 				if err := w.retry(ctx, o, p.Attempts); err != nil {
@@ -277,7 +290,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			if err := w.notTaken(ctx, p, answer, tick); err != nil {
 				return err
 			}
-			if err := w.wait(ctx, o); err != nil {
+			if err := w.wait(ctx); err != nil {
 				return err
 			}
 		case Later:
@@ -298,6 +311,10 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			}
 		case RefusedThread:
 			if p.Thread != "" {
+				if settled, err := w.settledBefore(ctx, p, doubt); err != nil || settled {
+					return err
+				}
+				answer.Doubt = false // it was looked for where it would be
 				w.log.WarnContext(ctx, "thread takes no replies; the message goes to the top of the channel", "channel", w.directory.name(w.channel), "err", o.Reason())
 				if err := w.keep(ctx, func(ctx context.Context) error { return w.store.Unthread(ctx, p) }); err != nil {
 					return err
@@ -377,7 +394,8 @@ func (w *worker) spent(ctx context.Context, p *outbox.Post, o Outcome) bool {
 	if !o.Bounded {
 		return false
 	}
-	tries, most := p.Attempts, unknownMost
+	w.odd++
+	tries, most := w.odd, unknownMost
 	if o.Strange {
 		if w.strange++; !w.answers(ctx) {
 			w.strange = 0
@@ -481,7 +499,7 @@ func (w *worker) hold(ctx context.Context, o Outcome) error {
 	if o.Code == "not_in_channel" && time.Since(w.rejoined) > channelTry {
 		// A channel that was archived and is not any more has lost its bots; of a public one they can be members again.
 		w.rejoined = time.Now()
-		if w.directory.rejoin(ctx, w.channel) {
+		if w.directory.rejoin(ctx, w.channel).Kind == Sent {
 			w.log.InfoContext(ctx, "channel joined again", "channel", w.directory.name(w.channel))
 			return nil
 		}
