@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"allo-slack/fakeslack"
+	"allo-slack/outbox"
 )
 
 // Whoever tries the token for all says how it went, whatever he was about: else nobody would try again.
@@ -266,6 +267,133 @@ func TestAReplyThatIsFoundAtTheTop(t *testing.T) {
 		posts := r.posted("support", 2)
 		if posts[0].ThreadTS != "" || posts[1].ThreadTS != posts[0].TS {
 			t.Errorf("in threads %q and %q, want the second in that of the first, %q", posts[0].ThreadTS, posts[1].ThreadTS, posts[0].TS)
+		}
+	})
+}
+
+// What an outage, or a limit, took in attempts is not spent when Slack says something that nobody knows.
+func TestAnOutageSpendsNoTries(t *testing.T) {
+	for _, f := range []fakeslack.Fault{{Kind: fakeslack.CutBefore}, {Kind: fakeslack.Status, Status: 500}, {Code: "message_limit_exceeded"}} {
+		t.Run(fmt.Sprint(f.Kind, f.Code), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, byTag, "a").start()
+				pass(time.Minute)
+				f.Count = -1
+				r.slack.Fault(f)
+				r.calls("a", 1, 1)
+				pass(2 * time.Hour)
+				r.slack.ClearFaults()
+				r.slack.Fault(fakeslack.Fault{Code: "moon_in_the_way"})
+				r.wantCases("a", 1, 1, 10*time.Minute)
+			})
+		})
+	}
+}
+
+// A 429 pauses all posting, whatever drew it.
+func TestAnyLimitPausesAll(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		after  fakeslack.Fault // of a message in another channel, which has the method called
+		in     time.Duration
+	}{
+		{"conversations.list", fakeslack.Fault{Code: "is_archived"}, channelTry},
+		{"conversations.info", fakeslack.Fault{Code: "not_in_channel"}, 0},
+		{"conversations.join", fakeslack.Fault{Code: "not_in_channel"}, 0},
+		{"auth.test", fakeslack.Fault{Kind: fakeslack.Status, Status: 403}, 0},
+	} {
+		bubbleIn(t, c.method, func(t *testing.T) {
+			r := newRig(t, byTag, "a", "b").start()
+			pass(time.Minute)
+			r.slack.Fault(fakeslack.Fault{Method: c.method, Kind: fakeslack.RateLimit, RetryAfter: 30 * time.Second})
+			c.after.Channel = "a"
+			r.slack.Fault(c.after)
+			r.calls("a", 1, 1)
+			pass(c.in + 3*time.Second)
+			r.calls("b", 2, 2)
+			pass(3 * time.Second)
+			if got := r.cases("b"); len(got) > 0 {
+				t.Errorf("#b shows %v during the Retry-After of %s", got, c.method)
+			}
+			r.wantCases("b", 2, 2, time.Minute)
+			r.wantCases("a", 1, 1, 5*time.Minute)
+			r.polite()
+		})
+	}
+}
+
+// A call that several share is one call.
+func TestOneFailedCallIsNoOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, byTag, "a", "b", "c")
+		r.slack.Fault(fakeslack.Fault{Method: "conversations.list", Kind: fakeslack.Status, Status: 500})
+		r.open()
+		for n, tag := range []string{"a", "b", "c"} {
+			r.calls(tag, n, n)
+		}
+		r.run()
+		pass(10 * time.Second)
+		if strings.Contains(r.log.String(), "slack is away") {
+			t.Error("the log says that Slack is away after one call that failed")
+		}
+	})
+}
+
+// A reply in doubt is looked for in its thread before it goes to the top.
+func TestAReplyInDoubtWhoseThreadIsLocked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, toSupport, "support").start()
+		r.accept(aText(1, "INBOUND", customerNo, "case 1"))
+		pass(time.Minute)
+		r.slack.Fault(fakeslack.Fault{Kind: fakeslack.LateVisible, Delay: 20 * time.Second})
+		r.slack.Fault(fakeslack.Fault{Code: "restricted_action_thread_locked"})
+		r.slack.Fault(fakeslack.Fault{Code: "internal_error", Count: 5})
+		r.accept(aText(2, "OUTBOUND", customerNo, "case 2"))
+		pass(10 * time.Minute)
+		r.exactly("support", 1, 2)
+	})
+}
+
+// Whoever asks whether Slack is there takes any answer of it.
+func TestAnyAnswerIsAnAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRigWith(t, mentionOwner, withUsers())
+		r.before(func(method string, _ url.Values, w http.ResponseWriter) bool {
+			switch method {
+			case "users.lookupByEmail":
+				w.WriteHeader(http.StatusBadGateway)
+			case "auth.test":
+				_, _ = io.WriteString(w, `{"ok":false,"error":"moon_in_the_way"}`)
+			default:
+				return false
+			}
+			return true
+		})
+		r.start()
+		r.accept(ownedCall(1, "ada@example.com"))
+		r.wantCases("support", 1, 1, time.Minute)
+	})
+}
+
+// What is in doubt in a channel that is gone for good can be sent elsewhere.
+func TestDoubtInADeletedChannelCanGoElsewhere(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, byTag, "a", "b").start()
+		pass(time.Minute)
+		r.slack.Fault(fakeslack.Fault{Channel: "a", Kind: fakeslack.CutBefore})
+		r.calls("a", 1, 1)
+		pass(0)
+		r.calls("a", 2, 2)
+		r.slack.RemoveChannel("a")
+		pass(10 * time.Minute)
+		for range 10 {
+			if _, err := r.store.Replay(t.Context(), outbox.Selection{From: "#a", To: "#b"}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			pass(20 * time.Second)
+		}
+		if got := r.cases("b"); len(got) != 2 {
+			t.Errorf("#b shows %v, want both", got)
 		}
 	})
 }
