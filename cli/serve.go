@@ -252,22 +252,22 @@ func (a *app) close() error { return errors.Join(a.webhook.Close(), a.store.Clos
 
 // purge deletes what was delivered, muted or unrouted for longer than RETENTION.
 func (a *app) purge(ctx context.Context) error {
-	last := ""
+	warned := "" // of what
 	for {
 		n, err := a.purgeOnce(ctx)
-		again := purgeEvery
+		again, wrong := purgeEvery, ""
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			again = purgeAgain
-			if err.Error() != last {
+			again, wrong = purgeAgain, err.Error()
+			if wrong != warned {
 				a.log.WarnContext(ctx, "old events not deleted, will retry", "err", err)
 			}
-			last = err.Error()
 		case n > 0:
 			a.log.InfoContext(ctx, "old events deleted", "events", n)
 		}
+		warned = wrong
 		select {
 		case <-time.After(again):
 		case <-ctx.Done():

@@ -38,6 +38,20 @@ func (n *Notifier) enter(ctx context.Context) (e entry, err error) {
 	return e, nil
 }
 
+// enterRested enters while no Retry-After runs: it is for one method, and kept by all. One may begin at the gates.
+func (n *Notifier) enterRested(ctx context.Context) (entry, error) {
+	for {
+		if err := n.pace.rest(ctx); err != nil {
+			return entry{}, err
+		}
+		e, err := n.enter(ctx)
+		if err != nil || !n.pace.pausing() {
+			return e, err
+		}
+		n.leave(e)
+	}
+}
+
 // leave ends an entry of which nothing was learned.
 func (n *Notifier) leave(e entry) {
 	if e.token {
@@ -98,10 +112,7 @@ func (n *Notifier) ask(ctx context.Context, p patience, failed func(o Outcome, a
 	odd, lost, away := 0, 0, false
 	var last Outcome
 	for attempt := 1; ; attempt++ {
-		if err := n.pace.rest(ctx); err != nil { // a Retry-After is for the method, and kept by all
-			return last, err
-		}
-		trying, err := n.enter(ctx)
+		trying, err := n.enterRested(ctx)
 		if err != nil {
 			return last, err
 		}
@@ -119,12 +130,7 @@ func (n *Notifier) ask(ctx context.Context, p patience, failed func(o Outcome, a
 		}
 		n.report(ctx, trying, o)
 		switch {
-		case o.Kind == Wait:
-			if err := n.wait(ctx); err != nil {
-				return o, err
-			}
-			continue
-		case o.Kind == RefusedToken:
+		case o.Kind == Wait, o.Kind == RefusedToken:
 			continue // entering says when to try again
 		case spent && o.Answered && away:
 			lost, away = p.lost-1, false
@@ -159,9 +165,6 @@ func (n *Notifier) answers(ctx context.Context) bool {
 	n.report(ctx, entry{}, o)
 	return o.Answered
 }
-
-// wait returns when the time is over for which Slack asked to wait.
-func (n *Notifier) wait(ctx context.Context) error { return n.pace.rest(ctx) }
 
 // limited pauses all posting for as long as Slack asks, whatever it was asked for.
 func (n *Notifier) limited(ctx context.Context, o Outcome) {

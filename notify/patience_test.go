@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -273,8 +274,9 @@ func TestAReplyThatIsFoundAtTheTop(t *testing.T) {
 
 // What an outage, or a limit, took in attempts is not spent when Slack says something that nobody knows.
 func TestAnOutageSpendsNoTries(t *testing.T) {
-	for _, f := range []fakeslack.Fault{{Kind: fakeslack.CutBefore}, {Kind: fakeslack.Status, Status: 500}, {Code: "message_limit_exceeded"}} {
-		t.Run(fmt.Sprint(f.Kind, f.Code), func(t *testing.T) {
+	for _, f := range []fakeslack.Fault{{Kind: fakeslack.CutBefore}, {Kind: fakeslack.Status, Status: 500}, {Code: "message_limit_exceeded"},
+		{Method: "*", Kind: fakeslack.Status, Status: 403}} {
+		t.Run(fmt.Sprint(f.Kind, f.Status, f.Code), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, byTag, "a").start()
 				pass(time.Minute)
@@ -394,6 +396,44 @@ func TestDoubtInADeletedChannelCanGoElsewhere(t *testing.T) {
 		}
 		if got := r.cases("b"); len(got) != 2 {
 			t.Errorf("#b shows %v, want both", got)
+		}
+	})
+}
+
+// What a person is told to do is about what is wrong, also where the history isn't read for it.
+func TestWhatToDo(t *testing.T) {
+	for reason, want := range map[string]string{
+		"HTTP 403": "SLACK_API_URL", "HTTP 502": "slack-status.com", "no answer": "slack-status.com", "an answer that broke off": "SLACK_API_URL",
+		"token_revoked": "SLACK_BOT_TOKEN", "missing_scope: the scope chat:write is needed": "scope", "is_archived": "unarchive",
+		"channel_not_found: no public channel has this name": "create the channel", "restricted_action": "let the app post",
+		unreadable + "HTTP 403": "SLACK_API_URL", unreadable + "HTTP 503": "slack-status.com", unreadable + "not_in_channel": "/invite",
+		unreadable + "missing_scope: the scope channels:history is needed": "scope",
+	} {
+		if got := channelTodo(reason); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q in it", reason, got, want)
+		}
+	}
+}
+
+// A pause that begins while the gate is waited at is kept as well.
+func TestAPauseThatBeginsAtTheGate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, byTag, "a").start()
+		pass(time.Minute)
+		r.bot.health.gate.shutFor(time.Hour)
+		asked := make(chan time.Duration, 1)
+		began := time.Now()
+		go func() {
+			_, _ = r.bot.ask(t.Context(), patience{}, func(Outcome, int) {}, func(context.Context) Outcome {
+				asked <- time.Since(began)
+				return Outcome{Kind: Sent, Answered: true}
+			})
+		}()
+		pass(10 * time.Second)
+		r.bot.pace.pause(time.Minute)
+		r.bot.health.gate.passed()
+		if got := <-asked; got < 70*time.Second {
+			t.Errorf("asked after %v, in the pause that began after 10 s and lasts a minute", got)
 		}
 	})
 }

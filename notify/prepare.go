@@ -97,11 +97,13 @@ func (n *Notifier) inspect(ctx context.Context, ref string, c Channel) bool {
 		if id, ok := n.directory.known(ref); ok && id == c.ID && c.Member {
 			return true
 		}
-		_, o := n.directory.resolve(ctx, ref)
-		if errors.Is(o.Err, outbox.ErrPosting) {
+		id, o := n.directory.resolve(ctx, ref)
+		switch {
+		case errors.Is(o.Err, outbox.ErrPosting):
 			return false
-		}
-		if o.Kind != Sent && ctx.Err() == nil {
+		case o.Kind == Sent:
+			n.wake(id) // what waited under the name has moved there
+		case ctx.Err() == nil:
 			n.log.WarnContext(ctx, "channel not resolved, will retry when it has something to post", "channel", ref, "err", o.Reason())
 		}
 	}

@@ -64,10 +64,7 @@ func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, tries map[str
 	var event int64
 	var channel string
 	o, err := n.ask(ctx, patience{odd: 1, lost: 1}, func(Outcome, int) {}, func(ctx context.Context) Outcome {
-		if err := n.pace.rest(ctx); err != nil {
-			return storeFailed(err)
-		}
-		// Only now, as all that may take long.
+		// Only now, as the wait for Slack may be long.
 		p, err := n.store.SentPost(ctx, u.Post)
 		switch {
 		case err != nil:

@@ -290,7 +290,7 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 			if err := w.notTaken(ctx, p, answer, tick); err != nil {
 				return err
 			}
-			if err := w.wait(ctx); err != nil {
+			if err := w.pace.rest(ctx); err != nil {
 				return err
 			}
 		case Later:
@@ -394,13 +394,15 @@ func (w *worker) spent(ctx context.Context, p *outbox.Post, o Outcome) bool {
 	if !o.Bounded {
 		return false
 	}
-	w.odd++
-	tries, most := w.odd, unknownMost
+	var tries, most int
 	if o.Strange {
 		if w.strange++; !w.answers(ctx) {
 			w.strange = 0
 		}
 		tries, most = w.strange, strangeMost
+	} else {
+		w.odd++
+		tries, most = w.odd, unknownMost
 	}
 	if len(p.Deliveries) > 1 {
 		most = splitAfter
@@ -540,8 +542,7 @@ func (w *worker) healed(ctx context.Context) {
 
 // channelTodo says what a person can do about a channel that refuses messages, or whose messages get no further.
 func channelTodo(reason string) string {
-	code, _, _ := strings.Cut(reason, ":")
-	switch code {
+	switch code(reason) {
 	case "channel_not_found":
 		return "create the channel or mend its name in rules.yaml; for a private one type /invite @allo-slack in it"
 	case "not_in_channel":
@@ -549,16 +550,21 @@ func channelTodo(reason string) string {
 	case "is_archived":
 		return "unarchive the channel, or name another in rules.yaml and send what waits there: allo-slack replay -from CHANNEL -channel OTHER"
 	}
-	if todo := wayTodo(code); todo != "" {
+	if todo := wayTodo(reason); todo != "" {
 		return todo
 	}
 	return "let the app post in this channel (channel settings, posting permissions)"
 }
 
+// code is what a reason begins with, which says what is wrong (see Outcome.Reason).
+func code(reason string) string {
+	code, _, _ := strings.Cut(strings.TrimPrefix(reason, unreadable), ":")
+	return code
+}
+
 // wayTodo says what a person can do about what is wrong on the way to any channel; "" if nothing is.
 func wayTodo(reason string) string {
-	reason = strings.TrimPrefix(reason, unreadable)
-	code, _, _ := strings.Cut(reason, ":")
+	code := code(reason)
 	switch {
 	case strings.HasPrefix(code, "HTTP 4"), strings.HasPrefix(code, "an answer that"):
 		return "something between this machine and Slack answers in its place: look at SLACK_API_URL and at proxies"
