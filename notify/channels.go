@@ -167,19 +167,7 @@ func (d *directory) rejoin(ctx context.Context, id string) Outcome {
 // resolve asks Slack which channel a reference stands for, joins it if it is public, and keeps the answer. The
 // outcome is Sent if it did. Those who ask for one at the same time share the answer.
 func (d *directory) resolve(ctx context.Context, ref string) (string, Outcome) {
-	type answer struct {
-		id string
-		o  Outcome
-	}
-	led := false
-	v, _, _ := d.asked.Do("resolve "+ref, func() (any, error) {
-		led = true
-		id, o := d.resolveOnce(ctx, ref)
-		return answer{id, o}, nil
-	})
-	a := v.(answer)
-	a.o.Local = a.o.Local || !led // one call is one answer, or one that is missing
-	return a.id, a.o
+	return share(d, "resolve "+ref, func() (string, Outcome) { return d.resolveOnce(ctx, ref) })
 }
 
 func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcome) {
@@ -259,24 +247,15 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 	if listed != nil && (age < listTTL && has(listed) || age < againTTL) {
 		return listed, Outcome{Kind: Sent, Local: true}
 	}
-	type answer struct {
-		all []Channel
-		o   Outcome
-	}
-	led := false
-	v, _, _ := d.asked.Do("list", func() (any, error) {
-		led = true
+	return share(d, "list", func() ([]Channel, Outcome) {
 		all, o := d.visible(ctx)
 		if o.Kind == Sent {
 			d.mu.Lock()
 			d.listed, d.at = all, time.Now()
 			d.mu.Unlock()
 		}
-		return answer{all, o}, nil
+		return all, o
 	})
-	a := v.(answer)
-	a.o.Local = a.o.Local || !led
-	return a.all, a.o
 }
 
 // hiddenTTL is how long it is believed that the token lacks a scope: reinstalling the app adds it to the same token.
@@ -328,12 +307,24 @@ func (d *directory) hide(scope string) {
 
 // hello asks Slack for an answer; those who ask at the same time share it.
 func (d *directory) hello(ctx context.Context) Outcome {
-	led := false
-	v, _, _ := d.asked.Do("hello", func() (any, error) {
-		led = true
-		return d.slack.hello(ctx), nil
-	})
-	o := v.(Outcome)
-	o.Local = o.Local || !led
+	_, o := share(d, "hello", func() (struct{}, Outcome) { return struct{}{}, d.slack.hello(ctx) })
 	return o
+}
+
+// share makes a call for all who ask for the same at one time. It is one answer of Slack's, or one that is missing: to all
+// but one of them its outcome is Local.
+func share[T any](d *directory, key string, call func() (T, Outcome)) (T, Outcome) {
+	type answer struct {
+		t T
+		o Outcome
+	}
+	led := false
+	v, _, _ := d.asked.Do(key, func() (any, error) {
+		led = true
+		t, o := call()
+		return answer{t, o}, nil
+	})
+	a := v.(answer)
+	a.o.Local = a.o.Local || !led
+	return a.t, a.o
 }

@@ -91,7 +91,7 @@ func (s *Store) Replay(ctx context.Context, sel Selection, now time.Time) (Repla
 			}
 		}
 		if to != "" {
-			if err := letGo(t, chosen, to); err != nil {
+			if err := dropOpen(t, chosen, to); err != nil {
 				return err
 			}
 		}
@@ -136,9 +136,9 @@ type candidate struct {
 	reply, state, post     string
 }
 
-// letGo settles the open posts of what goes to another channel, and lets what they held wait. A post that Slack may have
+// dropOpen settles the open posts of what goes to another channel, and lets what they held wait. A post that Slack may have
 // keeps what it holds until its history was read.
-func letGo(t *tx, chosen []candidate, to string) error {
+func dropOpen(t *tx, chosen []candidate, to string) error {
 	for i := range chosen {
 		post := chosen[i].post
 		if chosen[i].state != "posting" || chosen[i].channel == to {
@@ -151,7 +151,7 @@ func letGo(t *tx, chosen []candidate, to string) error {
 		if doubt {
 			continue
 		}
-		if err := letGoOf(t, post); err != nil {
+		if err := dropPost(t, post, backInQueue); err != nil {
 			return err
 		}
 		for j := range chosen {
@@ -161,14 +161,6 @@ func letGo(t *tx, chosen []candidate, to string) error {
 		}
 	}
 	return nil
-}
-
-// letGoOf lets what an open post holds wait again, where it was in the queue, and deletes the post.
-func letGoOf(t *tx, post string) error {
-	if err := t.exec(`UPDATE deliveries SET state = 'waiting', post = NULL WHERE post = ?`, post); err != nil {
-		return err
-	}
-	return t.exec(`DELETE FROM posts WHERE id = ? AND state = 'open'`, post)
 }
 
 // choose returns what a selection names, in its order.

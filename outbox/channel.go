@@ -65,7 +65,7 @@ func succeed(t *tx, c Channel, others []string) error {
 	case doubt:
 		return ErrPosting
 	case open:
-		if err := letGoOf(t, post); err != nil {
+		if err := dropPost(t, post, backInQueue); err != nil {
 			return err
 		}
 	}

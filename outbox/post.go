@@ -269,29 +269,37 @@ func (s *Store) Unthread(ctx context.Context, p *Post) error {
 // Split settles a post that was refused for what it holds together: each of its deliveries waits again, where it
 // was in the queue, and goes alone.
 func (s *Store) Split(ctx context.Context, p *Post, tick Tick) error {
-	return s.release(ctx, p, `UPDATE deliveries SET state = 'waiting', alone = 1, post = NULL WHERE post = ?`, tick, p.ID)
+	return s.release(ctx, p, tick, `UPDATE deliveries SET state = 'waiting', alone = 1, post = NULL WHERE post = ?`)
 }
 
 // Release settles a post that Slack surely doesn't have and that can't be sent in this channel now: its deliveries
 // wait again, where they were in the queue, and may be sent elsewhere.
 func (s *Store) Release(ctx context.Context, p *Post, tick Tick) error {
-	return s.release(ctx, p, `UPDATE deliveries SET state = 'waiting', post = NULL WHERE post = ?`, tick, p.ID)
+	return s.release(ctx, p, tick, backInQueue)
 }
 
 // SetAside settles a post that Slack refuses for good: its deliveries are kept with the reason until someone sends
 // them again.
 func (s *Store) SetAside(ctx context.Context, p *Post, reason string, tick Tick) error {
-	return s.release(ctx, p, `UPDATE deliveries SET state = 'aside', reason = ?, post = NULL, at = ? WHERE post = ?`, tick, reason, millis(tick.At), p.ID)
+	return s.release(ctx, p, tick, `UPDATE deliveries SET state = 'aside', reason = ?, post = NULL, at = ? WHERE post = ?`, reason, millis(tick.At))
 }
 
-// release settles a post as refused: it lets go of its deliveries and deletes the post.
-func (s *Store) release(ctx context.Context, p *Post, deliveries string, tick Tick, args ...any) error {
+// backInQueue lets what a post holds wait again, where it was in the queue.
+const backInQueue = `UPDATE deliveries SET state = 'waiting', post = NULL WHERE post = ?`
+
+// dropPost lets go of what an open post holds, as a statement says whose last argument is the post, and deletes it. What is
+// to be told of it goes with it.
+func dropPost(t *tx, post, deliveries string, args ...any) error {
+	if err := t.exec(deliveries, append(args, post)...); err != nil {
+		return err
+	}
+	return t.exec(`DELETE FROM posts WHERE id = ? AND state = 'open'`, post)
+}
+
+// release settles a post as refused.
+func (s *Store) release(ctx context.Context, p *Post, tick Tick, deliveries string, args ...any) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := t.exec(deliveries, args...); err != nil {
-			return err
-		}
-		// What is to be told of it goes with it.
-		if err := t.exec(`DELETE FROM posts WHERE id = ? AND state = 'open'`, p.ID); err != nil {
+		if err := dropPost(t, p.ID, deliveries, args...); err != nil {
 			return err
 		}
 		return keepPace(t, p.Channel, tick)

@@ -200,7 +200,7 @@ func (s *Store) SetAsideOld(ctx context.Context, channel, reason string, before,
 			return err
 		}
 		if old {
-			if err := letGoOf(t, post); err != nil {
+			if err := dropPost(t, post, backInQueue); err != nil {
 				return err
 			}
 		}

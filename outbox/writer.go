@@ -162,7 +162,7 @@ func (w *writer) refuse(err error) {
 func (w *writer) drain(batch []*op) {
 	defer func() {
 		if w.files.same() != nil {
-			w.letGo()
+			w.emptyLog()
 		}
 	}()
 	for {
@@ -259,7 +259,7 @@ func (w *writer) transaction(ctx context.Context, batch []*op) (again bool, err 
 		// After a full disk SQLite may have rolled back by itself; then this says so, and nothing is amiss.
 		_ = t.exec(`ROLLBACK`)
 		if w.files.same() != nil {
-			w.letGo()
+			w.emptyLog()
 		}
 	}()
 	if err := (&tx{ctx, w}).exec(`BEGIN IMMEDIATE`); err != nil {
@@ -307,9 +307,9 @@ func isStore(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }
 
-// letGo moves what the log holds into the database that was opened, and empties it. The log of a database that was
+// emptyLog moves what the log holds into the database that was opened, and empties it. The log of a database that was
 // moved away stays behind under its name; beside another database it would be taken for that one's, and break it.
-func (w *writer) letGo() {
+func (w *writer) emptyLog() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
 	// Where this fails the error that brought us here says what to do.
