@@ -45,23 +45,12 @@ func (a answer) list(field string) (list []json.RawMessage, ok bool) {
 	return list, len(a[field]) > 0 && json.Unmarshal(a[field], &list) == nil && list != nil
 }
 
-// objects are the elements of a list that are objects.
-func objects(list []json.RawMessage) (all []answer) {
+// readable are the elements of a list that can be read as a T; what can't is left out.
+func readable[T any](list []json.RawMessage) (all []T) {
 	for _, raw := range list {
-		var o answer
-		if json.Unmarshal(raw, &o) == nil && o != nil {
-			all = append(all, o)
-		}
-	}
-	return all
-}
-
-// texts are the elements of a list that are texts.
-func texts(list []json.RawMessage) (all []string) {
-	for _, raw := range list {
-		var s string
-		if json.Unmarshal(raw, &s) == nil {
-			all = append(all, s)
+		var t T
+		if json.Unmarshal(raw, &t) == nil {
+			all = append(all, t)
 		}
 	}
 	return all

@@ -154,17 +154,14 @@ func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, e
 
 // Recover accepts a call whose event never came. What is known already is only brought up to date.
 func (n *Notifier) Recover(ctx context.Context, e *allo.Event) (duplicate bool, err error) {
-	return n.accept(ctx, e, true)
-}
-
-func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
-	if broken := guard(func() { duplicate, err = n.take(ctx, e, recovered) }); broken != nil {
+	// Nobody above would answer a panic, as the webhook does.
+	if broken := guard(func() { duplicate, err = n.accept(ctx, e, true) }); broken != nil {
 		return false, broken
 	}
 	return duplicate, err
 }
 
-func (n *Notifier) take(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
+func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (duplicate bool, err error) {
 	log := n.log.With("event_kind", e.Topic.Kind())
 	if e.Topic == allo.Ping {
 		log.InfoContext(ctx, "ping answered")

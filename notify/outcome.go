@@ -182,7 +182,7 @@ func decide(ts string, err error, w *wire) Outcome {
 		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: tooLong, Err: err}
 	case w.status == http.StatusOK:
 		if err == nil {
-			err = errors.New("the answer lacks ok, or the ts")
+			err = errUnreadable
 		}
 		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "an answer that can't be read", Err: err}
 	case w.status >= 500:

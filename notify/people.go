@@ -117,28 +117,23 @@ func (p *people) mention(e *allo.Event, mentions []string) string {
 	return strings.Join(all, " ")
 }
 
-// strangers are the emails of everybody whom the deliveries' rules mention and who isn't known yet.
-func (w *worker) strangers(ctx context.Context, deliveries []outbox.Delivery) (all []string) {
-	for i := range deliveries {
-		d := &deliveries[i]
-		var o rules.Options
-		if err := json.Unmarshal([]byte(d.Options), &o); err != nil || len(o.Mention) == 0 || d.Part > 0 {
-			continue
-		}
-		var mentioned []string
-		if guard(func() {
-			e := w.event(ctx, d.Event, d.Topic, d.Body)
-			mentioned = emails(&e, o.Mention)
-		}) != nil {
-			continue // sending it will say so
-		}
-		for _, email := range mentioned {
-			if _, ok := w.people.known(email); !ok && !slices.Contains(all, email) {
-				all = append(all, email)
-			}
-		}
+// strangers are the emails of those whom a delivery's rule mentions and who aren't known yet.
+func (w *worker) strangers(ctx context.Context, d *outbox.Delivery) []string {
+	var o rules.Options
+	if err := json.Unmarshal([]byte(d.Options), &o); err != nil || len(o.Mention) == 0 || d.Part > 0 {
+		return nil
 	}
-	return all
+	var mentioned []string
+	if guard(func() {
+		e := w.event(ctx, d.Event, d.Topic, d.Body)
+		mentioned = emails(&e, o.Mention)
+	}) != nil {
+		return nil // sending it will say so
+	}
+	return slices.DeleteFunc(mentioned, func(email string) bool {
+		_, ok := w.people.known(email)
+		return ok
+	})
 }
 
 const (
@@ -148,15 +143,11 @@ const (
 	meetAhead = 5 * time.Second
 )
 
-// meetAll asks Slack for everybody whom the first of what waits mentions, and for those behind it while that is quick.
-func (w *worker) meetAll(ctx context.Context) error {
-	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
-	if err != nil {
-		return err
-	}
+// meet asks Slack for everybody whom the first of what waits mentions, and for those behind it while that is quick.
+func (w *worker) meet(ctx context.Context, waiting []outbox.Delivery) error {
 	began, failing := time.Now(), time.Duration(0)
 	for i := range waiting {
-		for _, email := range w.strangers(ctx, waiting[i:i+1]) {
+		for _, email := range w.strangers(ctx, &waiting[i]) {
 			asked := time.Now()
 			switch {
 			case failing >= meetMost:

@@ -15,14 +15,10 @@ const prepareAgain = 10 * time.Second
 // preparing asks Slack for every channel that the rules name, at the start and whenever the rules change, until ctx
 // ends. However often they change meanwhile, one goes through them at a time, and once more after it.
 func (n *Notifier) preparing(ctx context.Context) {
-	refs := n.named(ctx)
-	byID := slices.IndexFunc(refs, channelID.MatchString) // ids stay what they are
-	if byID < 0 {
-		byID = len(refs)
-	}
-	again := n.prepare(ctx, refs[:byID])
-	n.directory.certain()
-	refs = append(again, refs[byID:]...)
+	names, ids := n.named(ctx)
+	refs := n.prepare(ctx, names)
+	n.directory.certain() // ids stay what they are
+	refs = append(refs, ids...)
 	for {
 		refs = n.prepare(ctx, refs)
 		var again <-chan time.Time
@@ -31,7 +27,8 @@ func (n *Notifier) preparing(ctx context.Context) {
 		}
 		select {
 		case <-n.renamed:
-			refs = n.named(ctx)
+			names, ids = n.named(ctx)
+			refs = append(names, ids...)
 		case <-again:
 		case <-ctx.Done():
 			return
@@ -39,11 +36,10 @@ func (n *Notifier) preparing(ctx context.Context) {
 	}
 }
 
-// named lists the channels that the rules name, names before ids, and says what waits for others.
-func (n *Notifier) named(ctx context.Context) []string {
+// named lists the channels that the rules name, and says what waits for others.
+func (n *Notifier) named(ctx context.Context) (names, ids []string) {
 	named := n.rules.Load().Channels()
 	n.warnOfUnnamed(ctx, named)
-	var names, ids []string
 	for _, ref := range named {
 		if channelID.MatchString(ref) {
 			ids = append(ids, ref)
@@ -51,7 +47,7 @@ func (n *Notifier) named(ctx context.Context) []string {
 			names = append(names, ref)
 		}
 	}
-	return append(names, ids...)
+	return names, ids
 }
 
 // prepare asks Slack for channels, so that what is wrong with one is known before its first event. It holds nothing up. It
@@ -63,11 +59,11 @@ func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) 
 			channel, o = n.directory.find(ctx, ref)
 			return o
 		})
+		id, known := n.directory.known(ref)
 		switch {
 		case err != nil:
 			return nil
-		case o.Code == "channel_not_found" && n.knows(ref):
-			id, _ := n.directory.known(ref)
+		case o.Code == "channel_not_found" && known && id != ref:
 			n.log.InfoContext(ctx, "a channel was renamed in Slack; its events go there as before", "channel", ref, "now", n.directory.name(id), "todo", "mend its name in rules.yaml")
 		case o.Kind != Sent:
 			n.log.WarnContext(ctx, "a channel that the rules name can't be posted to; its events will be kept", "channel", ref,
@@ -77,12 +73,6 @@ func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) 
 		}
 	}
 	return again
-}
-
-// knows reports whether a reference was resolved before, by its name.
-func (n *Notifier) knows(ref string) bool {
-	id, ok := n.directory.known(ref)
-	return ok && id != ref
 }
 
 // inspect says what is wrong with a channel, and joins a public one. It is false if the name stood for another channel,

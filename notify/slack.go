@@ -67,14 +67,9 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 	}
 	ctx, w := watch(ctx, smallAnswer)
 	_, _, err := c.api.PostMessageContext(ctx, to.channel, options...)
-	// slack-go takes a message that it can't decode for an error, though Slack has posted it.
-	ts := w.answer.text("ts")
-	if w.answer.is("ok") && ts != "" {
-		err = nil
-	}
-	o := c.decide(ctx, ts, err, w)
+	o := c.decide(ctx, w.answer.text("ts"), confirmed(err, w), w)
 	if o.Kind == Sent {
-		c.clock.heardTS(ts)
+		c.clock.heardTS(o.TS)
 		if to.thread != "" {
 			o.Thread = to.thread
 			if message := w.answer.object("message"); message != nil {
@@ -90,17 +85,24 @@ func (c *client) post(ctx context.Context, to place, id string, m format.Message
 func (c *client) update(ctx context.Context, channel, ts, id string, m format.Message) Outcome {
 	o := c.call(ctx, updating, func(ctx context.Context, w *wire) error {
 		_, _, _, err := c.api.UpdateMessageContext(ctx, channel, ts, append(content(id, m), slack.MsgOptionParse(false))...)
-		if w.answer.is("ok") {
-			if err = nil; w.answer.text("ts") == "" {
-				err = errUnreadable
-			}
-		}
-		return err
+		return confirmed(err, w)
 	})
 	if o.Kind == RefusedToken && ofMethod[o.Code] && o.Code != "missing_scope" { // posting needs the same scope
 		o.Kind = RefusedMessage
 	}
 	return o
+}
+
+// confirmed is the error of a message that was posted or updated. What counts is that Slack says ok, and which message it
+// is: slack-go takes an echo of it that it can't decode for an error.
+func confirmed(err error, w *wire) error {
+	switch {
+	case !w.answer.is("ok"):
+		return err
+	case w.answer.text("ts") == "":
+		return errUnreadable
+	}
+	return nil
 }
 
 // content is what a message says, and the id that it carries.
@@ -185,7 +187,7 @@ func (c *client) read(ctx context.Context, t tier, method string, form url.Value
 			return nil
 		case a.text("error") != "":
 			messages, _ := a.object("response_metadata").list("messages")
-			return slack.SlackErrorResponse{Err: a.text("error"), Needed: a.text("needed"), ResponseMetadata: slack.ResponseMetadata{Messages: texts(messages)}}
+			return slack.SlackErrorResponse{Err: a.text("error"), Needed: a.text("needed"), ResponseMetadata: slack.ResponseMetadata{Messages: readable[string](messages)}}
 		}
 		return fmt.Errorf("reading the answer of %s: %w", method, errUnreadable)
 	})
@@ -281,7 +283,7 @@ func (c *client) channels(ctx context.Context, types ...string) ([]Channel, Outc
 			if !ok {
 				return errUnreadable
 			}
-			for _, one := range objects(page) {
+			for _, one := range readable[answer](page) {
 				if channel := channelOf(one); channel.ID != "" && !seen[channel.ID] {
 					seen[channel.ID], stale = true, 0
 					all = append(all, channel)
@@ -345,7 +347,7 @@ func (c *client) find(ctx context.Context, channel, thread, id string, oldest, l
 			if !ok {
 				return errUnreadable
 			}
-			for _, message := range objects(page) {
+			for _, message := range readable[answer](page) {
 				if carries(message, id) && message.text("ts") != "" {
 					ts = message.text("ts")
 				}

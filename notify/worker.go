@@ -120,14 +120,15 @@ func (w *worker) next(ctx context.Context) (more bool, err error) {
 	if post != nil {
 		return true, w.settle(ctx, post, nil)
 	}
-	if waits, err := w.store.Waits(ctx, w.channel); err != nil || !waits {
+	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	if err != nil || len(waiting) == 0 {
 		return false, err
 	}
 	if ref := w.directory.heir(w.channel); ref != "" {
 		return w.handOver(ctx, ref)
 	}
 	// Slack is asked for people before the pace is waited for: that may take long.
-	if err := w.meetAll(ctx); err != nil {
+	if err := w.meet(ctx, waiting); err != nil {
 		return false, err
 	}
 	var c chance
@@ -155,7 +156,7 @@ func (w *worker) begin(ctx context.Context, c *chance) (*outbox.Post, error) {
 		return nil, err
 	}
 	for i := range waiting {
-		if len(w.strangers(ctx, waiting[i:i+1])) > 0 {
+		if len(w.strangers(ctx, &waiting[i])) > 0 {
 			waiting = waiting[:i]
 			break
 		}
