@@ -343,3 +343,12 @@ func TestSettingsAreAllTold(t *testing.T) {
 		t.Errorf("%+v, %v; want trimmed secrets, and what is set and empty as its default", s, err)
 	}
 }
+
+// A token without one scope is told which, and channels that can be seen without it are looked at all the same.
+func TestDoctorWithoutAScope(t *testing.T) {
+	d := newDesk(t, `rules: [{name: a, match: {tag: a}, channel: "#a"}]`)
+	slack := fakeslack.New(fakeslack.Options{Token: cmdToken, Channels: []fakeslack.Channel{{Name: "a", BotIsMember: true}},
+		Scopes: []string{"chat:write", "channels:read", "channels:join", "channels:history"}})
+	d.connect(slack, fakeallo.New(fakeallo.Options{Keys: map[string]fakeallo.Key{cmdKey: {Generation: 2}}}))
+	d.wants(false, []string{"doctor"}, "the scope groups:read is missing", "#a exists, and the bot is in it")
+}

@@ -230,9 +230,9 @@ func (d *directory) notFound() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.hidden {
-	case "groups:read":
+	case seePrivate:
 		return "no public channel has this name, and private ones can't be seen without the scope groups:read: reinstall the app with slack-app.yaml"
-	case "channels:read":
+	case seePublic:
 		return "no private channel that the bot is in has this name, and public ones can't be seen without the scope channels:read: reinstall the app with slack-app.yaml"
 	}
 	return "no public channel has this name, and no private one that the bot is in"
@@ -261,39 +261,17 @@ func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Chann
 // hiddenTTL is how long it is believed that the token lacks a scope: reinstalling the app adds it to the same token.
 const hiddenTTL = 10 * time.Minute
 
-// visible lists the channels that the token has the scopes to see. A missing scope is the trouble of those that can't be
-// seen, not of the others.
+// visible lists the channels that the token has the scopes to see. Which those are is remembered for a while.
 func (d *directory) visible(ctx context.Context) ([]Channel, Outcome) {
-	const public, private = "public_channel", "private_channel"
 	d.mu.Lock()
 	hidden := d.hidden
 	if time.Since(d.hidAt) > hiddenTTL {
 		hidden = ""
 	}
 	d.mu.Unlock()
-	switch hidden {
-	case "groups:read":
-		return d.slack.channels(ctx, public)
-	case "channels:read":
-		return d.slack.channels(ctx, private)
-	}
-	all, o := d.slack.channels(ctx, public, private)
-	if o.Code != "missing_scope" {
-		if o.Kind == Sent {
-			d.hide("")
-		}
-		return all, o
-	}
-	// Which one it is Slack doesn't say where either would do.
-	if all, o := d.slack.channels(ctx, public); o.Code != "missing_scope" {
-		if o.Kind == Sent {
-			d.hide("groups:read")
-		}
-		return all, o
-	}
-	all, o = d.slack.channels(ctx, private)
-	if o.Kind == Sent {
-		d.hide("channels:read")
+	all, now, o := d.slack.visible(ctx, hidden)
+	if o.Kind == Sent && (hidden == "" || now != hidden) {
+		d.hide(now)
 	}
 	return all, o
 }

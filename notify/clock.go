@@ -66,10 +66,3 @@ func (c *slackClock) now() (early, late time.Time, told bool) {
 	}
 	return now, now, false
 }
-
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}

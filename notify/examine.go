@@ -49,7 +49,7 @@ func Examine(ctx context.Context, token, slackURL string, http *http.Client, cha
 	if !c.examineToken(ctx, tell) {
 		return
 	}
-	all, o := c.channels(ctx, "public_channel", "private_channel")
+	all, _, o := c.visible(ctx, "") // which scope is missing was told with the token
 	if o.Kind != Sent {
 		tell(Finding{Broken, "channels can't be listed: " + o.Reason(), "reinstall the app with slack-app.yaml"})
 		return
@@ -81,7 +81,7 @@ func Examine(ctx context.Context, token, slackURL string, http *http.Client, cha
 // examineToken reports whether the token works.
 func (c *client) examineToken(ctx context.Context, tell func(Finding)) bool {
 	var who *slack.AuthTestResponse
-	o := c.call(ctx, asking, func(ctx context.Context, _ *wire) (err error) {
+	o := c.call(ctx, greeting, func(ctx context.Context, _ *wire) (err error) {
 		who, err = c.api.AuthTestContext(ctx)
 		return err
 	})

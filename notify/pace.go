@@ -111,6 +111,13 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // wait returns when a message may be posted in a channel; its token is taken then.
 func (p *pacer) wait(ctx context.Context, channel string) (outbox.Tick, error) {
 	for {

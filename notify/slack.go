@@ -301,6 +301,30 @@ func (c *client) channels(ctx context.Context, types ...string) ([]Channel, Outc
 	}
 }
 
+// The types of channels, and the scopes that it takes to see them.
+const (
+	public, seePublic   = "public_channel", "channels:read"
+	private, seePrivate = "private_channel", "groups:read"
+)
+
+// visible lists the channels that the token has the scopes to see. A missing scope is the trouble of those that can't be
+// seen, not of the others. hidden is the scope that is missing, before as far as that is known; "" if none is.
+func (c *client) visible(ctx context.Context, before string) (all []Channel, hidden string, o Outcome) {
+	if before == "" {
+		if all, o := c.channels(ctx, public, private); o.Code != "missing_scope" {
+			return all, "", o
+		}
+	}
+	// Which of the two it is Slack doesn't say where either would do.
+	if before != seePublic {
+		if all, o := c.channels(ctx, public); o.Code != "missing_scope" {
+			return all, seePrivate, o
+		}
+	}
+	all, o = c.channels(ctx, private)
+	return all, seePublic, o
+}
+
 // channel asks for one channel by its id. Source: https://docs.slack.dev/reference/methods/conversations.info
 func (c *client) channel(ctx context.Context, id string) (channel Channel, o Outcome) {
 	o = c.read(ctx, asking, "conversations.info", url.Values{"channel": {id}}, func(a answer) error {
