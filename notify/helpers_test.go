@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -350,4 +352,32 @@ func (r *rig) discreet() {
 			r.t.Errorf("the log holds %s: …%s…", what, log[max(0, at-200):min(len(log), at+100)])
 		}
 	}
+}
+
+// before has a function answer calls before Slack does: it reports whether it did.
+func (r *rig) before(answer func(method string, form url.Values, w http.ResponseWriter) bool) {
+	slack := r.slack.API()
+	r.api = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		req.Body = io.NopCloser(strings.NewReader(string(body)))
+		form, _ := url.ParseQuery(string(body))
+		method := req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:]
+		if !answer(method, form, w) {
+			slack.ServeHTTP(w, req)
+		}
+	})
+}
+
+// failed lists what needs a person.
+func (r *rig) failed() []outbox.Failed {
+	r.t.Helper()
+	list, err := r.store.Failed(r.t.Context(), time.Now().Add(-10*time.Minute), 100)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { bubble(t, f) })
 }

@@ -437,3 +437,19 @@ func TestAPauseThatBeginsAtTheGate(t *testing.T) {
 		}
 	})
 }
+
+// What our own store says is nothing of Slack's.
+func TestOurOwnDiskIsNotSlack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, toSupport, "support").start()
+		pass(time.Second)
+		r.wire.refuse(true)
+		for range awayAfter {
+			r.bot.report(t.Context(), entry{}, r.bot.slack.hello(t.Context()))
+		}
+		r.bot.report(t.Context(), entry{}, storeFailed(outbox.ErrUnavailable))
+		if log := r.log.String(); !strings.Contains(log, "slack is away") || strings.Contains(log, "slack is back") {
+			t.Error("a store that fails counts as an answer of Slack's")
+		}
+	})
+}

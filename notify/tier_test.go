@@ -3,8 +3,13 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"allo-slack/outbox"
 )
 
 // taken calls as often as it may at once, and returns how often that was.
@@ -78,4 +83,31 @@ func TestTiersGoOnAfterARestart(t *testing.T) {
 			t.Errorf("%d calls at once, the next after %v, want 43, and %v at most", got, time.Since(began), minute)
 		}
 	})
+}
+
+// The budget of calls goes by a clock that nobody sets.
+func TestTiersGoByTheMonotonicClock(t *testing.T) {
+	store, err := outbox.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.SetFact(t.Context(), reading.fact(), fmt.Appendf(nil, "[%d]", time.Now().UnixMilli())); err != nil {
+		t.Fatal(err)
+	}
+	all := newTiers()
+	if err := all.goOn(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	if err := all.wait(t.Context(), reading); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(all.calls[reading]); n != 2 {
+		t.Errorf("%d calls are known, want 2", n)
+	}
+	for _, at := range all.calls[reading] {
+		if !strings.Contains(at.String(), " m=") {
+			t.Errorf("%v has no monotonic time", at)
+		}
+	}
 }

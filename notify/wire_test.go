@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -236,4 +237,59 @@ func late(server func(http.HandlerFunc) setting) setting {
 		transport(client).ResponseHeaderTimeout = 20 * time.Millisecond
 		return server(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })(t, ctx, client)
 	}
+}
+
+// Of long answers few are read at a time.
+func TestLongAnswersAreReadFewAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWatcher(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		long := &longAnswers{hold: make(chan struct{})}
+		var readers sync.WaitGroup
+		for range 30 {
+			readers.Go(func() {
+				if _, done, err := w.read(ctx, io.NopCloser(&longAnswer{of: long}), maxAnswer); err == nil {
+					done()
+				}
+			})
+		}
+		pass(time.Second)
+		if got := long.beyond(); got != largeAtOnce {
+			t.Errorf("%d answers are read beyond %d bytes, want %d", got, usualPage, largeAtOnce)
+		}
+		close(long.hold)
+		cancel()
+		readers.Wait()
+	})
+}
+
+// longAnswers counts those that are read beyond what each may be.
+type longAnswers struct {
+	hold chan struct{}
+	mu   sync.Mutex
+	n    int
+}
+
+func (l *longAnswers) beyond() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n
+}
+
+// longAnswer has no end.
+type longAnswer struct {
+	of   *longAnswers
+	read int
+}
+
+func (a *longAnswer) Read(p []byte) (int, error) {
+	if a.read > usualPage {
+		a.of.mu.Lock()
+		a.of.n++
+		a.of.mu.Unlock()
+		<-a.of.hold
+		a.read = -1 << 40
+	}
+	a.read += len(p)
+	return len(p), nil
 }
