@@ -65,14 +65,10 @@ func (w *worker) settle(ctx context.Context, p *outbox.Post, first *chance) erro
 				if err := sleep(ctx, secondLook); err != nil {
 					return err
 				}
-				found, blind, err := w.look(ctx, p, 1)
-				switch {
-				case err != nil:
+				if settled, err := w.settledByLook(ctx, p); err != nil || settled {
 					return err
-				case found != nil:
-					return w.sent(ctx, p, found.ts, found.thread)
 				}
-				w.inDoubt(ctx, p, o.Reason(), !blind)
+				w.inDoubt(ctx, p, o.Reason(), w.blind != p.ID)
 			}
 			if w.blind == p.ID && p.Attempts > 3 {
 				w.inDoubt(ctx, p, o.Reason(), true) // it will never be known
@@ -174,6 +170,11 @@ func (w *worker) settledBefore(ctx context.Context, p *outbox.Post, doubt bool) 
 			return false, err
 		}
 	}
+	return w.settledByLook(ctx, p)
+}
+
+// settledByLook looks for a post, and settles it if Slack has it.
+func (w *worker) settledByLook(ctx context.Context, p *outbox.Post) (bool, error) {
 	found, _, err := w.look(ctx, p, 1)
 	if err != nil || found == nil {
 		return false, err
