@@ -163,7 +163,7 @@ func TestFailedAndReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAside(t.Context(), p, "msg_too_long", tick); err != nil {
+	if err := s.Settle(t.Context(), p, outbox.Transition{Fate: outbox.Aside, Reason: "msg_too_long"}, tick); err != nil {
 		t.Fatal(err)
 	}
 	d.wants(true, []string{"failed"}, "#suport", "set aside", "msg_too_long", "waits", "billing", "allo-slack replay")

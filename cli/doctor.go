@@ -11,9 +11,9 @@ import (
 	"strings"
 
 	"allo-slack/allo"
-	"allo-slack/notify"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/slackapi"
 )
 
 // doctor asks Slack and Allo whether the bot could work as it is set up, and says what to do about each finding. It
@@ -22,28 +22,28 @@ func (p *program) doctor(ctx context.Context) error {
 	d := &doctor{program: p}
 	s, settingsErr := loadSettings(p.environ)
 	for _, text := range lines(settingsErr) {
-		d.tell(notify.Finding{Level: notify.Broken, What: text})
+		d.tell(slackapi.Finding{Level: slackapi.Broken, What: text})
 	}
 	f, rulesErr := rules.Load(s.RulesFile)
 	switch {
 	case rulesErr != nil:
-		d.tell(notify.Finding{Level: notify.Broken, What: "the rules are refused", Todo: rulesErr.Error()})
+		d.tell(slackapi.Finding{Level: slackapi.Broken, What: "the rules are refused", Todo: rulesErr.Error()})
 		f = &rules.File{}
 	default:
-		d.tell(notify.Finding{What: fmt.Sprintf("%s: %s", s.RulesFile, count(len(f.Rules), "rule", "rules"))})
+		d.tell(slackapi.Finding{What: fmt.Sprintf("%s: %s", s.RulesFile, count(len(f.Rules), "rule", "rules"))})
 		for _, result := range f.RunTests() {
 			if !result.OK() {
-				d.tell(notify.Finding{Level: notify.Broken, What: result.Problem().String(), Todo: "mend the rule or the test"})
+				d.tell(slackapi.Finding{Level: slackapi.Broken, What: result.Problem().String(), Todo: "mend the rule or the test"})
 			}
 		}
 	}
 	d.store(ctx, s.DatabaseURL)
 	if s.SlackBotToken != "" {
 		fmt.Fprintln(p.errs, "asking Slack…")
-		notify.Examine(ctx, string(s.SlackBotToken), s.SlackAPIURL, notify.HTTPClient(), f.Channels(), d.tell)
+		slackapi.New(slackapi.Config{Token: string(s.SlackBotToken), URL: s.SlackAPIURL}).Examine(ctx, f.Channels(), d.tell)
 	}
 	if s.AlloAPIKey == "" {
-		d.tell(notify.Finding{Level: notify.Worth, What: "ALLO_API_KEY is not set: recordings may not open from Slack, and calls whose event never comes are not found",
+		d.tell(slackapi.Finding{Level: slackapi.Worth, What: "ALLO_API_KEY is not set: recordings may not open from Slack, and calls whose event never comes are not found",
 			Todo: "make a key at Allo under Settings > API: fly secrets set ALLO_API_KEY=…"})
 	} else {
 		fmt.Fprintln(p.errs, "asking Allo…")
@@ -65,8 +65,8 @@ type doctor struct {
 	broken int
 }
 
-func (d *doctor) tell(f notify.Finding) {
-	if f.Level == notify.Broken {
+func (d *doctor) tell(f slackapi.Finding) {
+	if f.Level == slackapi.Broken {
 		d.broken++
 	}
 	fmt.Fprintf(d.out, "%-8s %s\n", f.Level, f.What)
@@ -91,12 +91,12 @@ func (d *doctor) store(ctx context.Context, url string) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		probe, err := os.CreateTemp(filepath.Dir(path), ".allo-slack-*")
 		if err != nil {
-			d.tell(notify.Finding{Level: notify.Broken, What: "the store can't be made: " + err.Error(), Todo: "let DATABASE_URL name a folder that can be written, such as the volume's"})
+			d.tell(slackapi.Finding{Level: slackapi.Broken, What: "the store can't be made: " + err.Error(), Todo: "let DATABASE_URL name a folder that can be written, such as the volume's"})
 			return
 		}
 		defer os.Remove(probe.Name())
 		defer probe.Close()
-		d.tell(notify.Finding{What: path + " will be made at the first start"})
+		d.tell(slackapi.Finding{What: path + " will be made at the first start"})
 		return
 	}
 	store, err := outbox.OpenBeside(ctx, url)
@@ -104,25 +104,25 @@ func (d *doctor) store(ctx context.Context, url string) {
 		err = errors.Join(store.Check(ctx), store.Close())
 	}
 	if err != nil {
-		d.tell(notify.Finding{Level: notify.Broken, What: "the store can't be written: " + err.Error()})
+		d.tell(slackapi.Finding{Level: slackapi.Broken, What: "the store can't be written: " + err.Error()})
 		return
 	}
-	d.tell(notify.Finding{What: path + " can be written"})
+	d.tell(slackapi.Finding{What: path + " can be written"})
 }
 
 // allo looks at the key, the webhooks, and the tags and numbers that rules name.
 func (d *doctor) allo(ctx context.Context, s settings, f *rules.File) {
 	api, err := allo.NewAPI(string(s.AlloAPIKey), s.AlloAPIURL, nil)
 	if err != nil {
-		d.tell(notify.Finding{Level: notify.Broken, What: "ALLO_API_KEY: " + err.Error()})
+		d.tell(slackapi.Finding{Level: slackapi.Broken, What: "ALLO_API_KEY: " + err.Error()})
 		return
 	}
 	access, err := api.Generation(ctx)
 	if err != nil {
-		d.tell(notify.Finding{Level: notify.Broken, What: "Allo: " + err.Error()})
+		d.tell(slackapi.Finding{Level: slackapi.Broken, What: "Allo: " + err.Error()})
 		return
 	}
-	d.tell(notify.Finding{What: fmt.Sprintf("Allo takes the key, for generation %d of its API", access.Generation)})
+	d.tell(slackapi.Finding{What: fmt.Sprintf("Allo takes the key, for generation %d of its API", access.Generation)})
 	d.webhooks(ctx, api, access, s)
 	tags, numbers := f.Named()
 	if len(numbers) > 0 {
@@ -142,18 +142,18 @@ func (d *doctor) allo(ctx context.Context, s settings, f *rules.File) {
 // known tells which of what rules name Allo doesn't know.
 func (d *doctor) known(err error, what string, named []string, knows func(string) bool, todo string) {
 	if err != nil {
-		d.tell(notify.Finding{Level: notify.Worth, What: "Allo's " + what + "s can't be read: " + err.Error()})
+		d.tell(slackapi.Finding{Level: slackapi.Worth, What: "Allo's " + what + "s can't be read: " + err.Error()})
 		return
 	}
 	unknown := 0
 	for _, name := range named {
 		if !knows(name) {
 			unknown++
-			d.tell(notify.Finding{Level: notify.Worth, What: fmt.Sprintf("Allo knows no %s %q that the rules name", what, name), Todo: todo})
+			d.tell(slackapi.Finding{Level: slackapi.Worth, What: fmt.Sprintf("Allo knows no %s %q that the rules name", what, name), Todo: todo})
 		}
 	}
 	if unknown == 0 {
-		d.tell(notify.Finding{What: "Allo knows every " + what + " that the rules name"})
+		d.tell(slackapi.Finding{What: "Allo knows every " + what + " that the rules name"})
 	}
 }
 
@@ -161,11 +161,11 @@ func (d *doctor) known(err error, what string, named []string, knows func(string
 func (d *doctor) webhooks(ctx context.Context, api *allo.API, access allo.Access, s settings) {
 	hooks, err := api.Webhooks(ctx)
 	if err != nil {
-		d.tell(notify.Finding{Level: notify.Worth, What: "Allo's webhooks can't be read: " + err.Error()})
+		d.tell(slackapi.Finding{Level: slackapi.Worth, What: "Allo's webhooks can't be read: " + err.Error()})
 		return
 	}
 	if s.publicURL() == "" {
-		d.tell(notify.Finding{Level: notify.Worth, What: "PUBLIC_URL is not set, so it can't be told whether Allo calls the right URL", Todo: "fly secrets set PUBLIC_URL=https://NAME.fly.dev"})
+		d.tell(slackapi.Finding{Level: slackapi.Worth, What: "PUBLIC_URL is not set, so it can't be told whether Allo calls the right URL", Todo: "fly secrets set PUBLIC_URL=https://NAME.fly.dev"})
 		return
 	}
 	const create = "allo-slack webhook create"
@@ -173,12 +173,12 @@ func (d *doctor) webhooks(ctx context.Context, api *allo.API, access allo.Access
 	for _, hook := range hooks {
 		if !slices.ContainsFunc(s.webhookSecrets(), func(secret string) bool { return hook.URL == s.webhookURL(secret) }) {
 			if strings.HasPrefix(hook.URL, s.publicURL()+"/") {
-				d.tell(notify.Finding{Level: notify.Broken, What: hook.String() + " has another secret than WEBHOOK_SECRET", Todo: "delete it (allo-slack webhook delete " + hook.ID + ") and make it anew: " + create})
+				d.tell(slackapi.Finding{Level: slackapi.Broken, What: hook.String() + " has another secret than WEBHOOK_SECRET", Todo: "delete it (allo-slack webhook delete " + hook.ID + ") and make it anew: " + create})
 			}
 			continue
 		}
 		if !hook.Enabled {
-			d.tell(notify.Finding{Level: notify.Broken, What: hook.String() + " is switched off at Allo", Todo: "switch it on there, or delete it and make it anew: " + create})
+			d.tell(slackapi.Finding{Level: slackapi.Broken, What: hook.String() + " is switched off at Allo", Todo: "switch it on there, or delete it and make it anew: " + create})
 			continue
 		}
 		for _, name := range hook.Topics {
@@ -186,11 +186,11 @@ func (d *doctor) webhooks(ctx context.Context, api *allo.API, access allo.Access
 			topics[topic] = true
 		}
 		if hook.Generation == 2 && s.SigningSecret == "" {
-			d.tell(notify.Finding{Level: notify.Worth, What: hook.String() + " signs its events, and ALLO_SIGNING_SECRET is not set", Todo: "fly secrets set ALLO_SIGNING_SECRET=whsec_… (told when a webhook is made)"})
+			d.tell(slackapi.Finding{Level: slackapi.Worth, What: hook.String() + " signs its events, and ALLO_SIGNING_SECRET is not set", Todo: "fly secrets set ALLO_SIGNING_SECRET=whsec_… (told when a webhook is made)"})
 		}
 	}
 	if len(topics) == 0 {
-		d.tell(notify.Finding{Level: notify.Broken, What: "no webhook at Allo calls this bot", Todo: create})
+		d.tell(slackapi.Finding{Level: slackapi.Broken, What: "no webhook at Allo calls this bot", Todo: create})
 		return
 	}
 	var missing []string
@@ -200,10 +200,10 @@ func (d *doctor) webhooks(ctx context.Context, api *allo.API, access allo.Access
 		}
 	}
 	if len(missing) > 0 {
-		d.tell(notify.Finding{Level: notify.Worth, What: "Allo doesn't send " + strings.Join(missing, ", "), Todo: "fine if no rule needs them; otherwise delete the webhook and make it anew: " + create})
+		d.tell(slackapi.Finding{Level: slackapi.Worth, What: "Allo doesn't send " + strings.Join(missing, ", "), Todo: "fine if no rule needs them; otherwise delete the webhook and make it anew: " + create})
 		return
 	}
-	d.tell(notify.Finding{What: "Allo calls this bot for all topics"})
+	d.tell(slackapi.Finding{What: "Allo calls this bot for all topics"})
 }
 
 func digits(number string) string {

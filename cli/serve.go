@@ -19,6 +19,7 @@ import (
 	"allo-slack/notify"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/slackapi"
 	"allo-slack/web"
 	"allo-slack/webhook"
 )
@@ -86,7 +87,7 @@ func listen(ctx context.Context, host string, port uint16, setting string) (net.
 //	                                     │            ▲
 //	                                   rules          │ take, settle
 //	                                                  ▼
-//	                              Slack ◀── format ◀─ notify's workers, one a channel
+//	                 Slack ◀── slackapi ◀── format ◀─ notify's workers, one a channel
 //
 //	people ──▶ web (a call's page) ──▶ outbox, and Allo for the recording
 //	reconciler ──asks Allo for recent calls──▶ notify
@@ -123,7 +124,7 @@ func newApp(ctx context.Context, s settings, file *rules.File, log *slog.Logger)
 		return nil, errors.Join(err, store.Close())
 	}
 	c := notify.Config{
-		Store: store, Rules: file, Token: string(s.SlackBotToken), SlackURL: s.SlackAPIURL, HTTP: notify.HTTPClient(),
+		Store: store, Rules: file, Token: string(s.SlackBotToken), SlackURL: s.SlackAPIURL, HTTP: slackapi.HTTPClient(),
 		Limiter: limiter, Metrics: notify.NewMetrics(registry), Log: log, Silence: s.Silence,
 	}
 	if a.pages != nil {

@@ -25,7 +25,7 @@ func (n *Notifier) addWithWhatCameBefore(ctx context.Context, e *allo.Event, ide
 	}
 	call := *e
 	for _, body := range bodies {
-		later := n.event(ctx, 0, string(e.Topic), body)
+		later := parse(ctx, n.log, 0, string(e.Topic), body)
 		call = allo.Amend(&call, &later)
 	}
 	entry, muted, err := n.entry(ctx, &call, identity, now)
@@ -76,7 +76,7 @@ func (n *Notifier) amendOnce(ctx context.Context, e *allo.Event, key, content st
 		later = append(later, *e)
 	}
 	for _, body := range bodies {
-		later = append(later, n.event(ctx, 0, string(e.Topic), body))
+		later = append(later, parse(ctx, n.log, 0, string(e.Topic), body))
 	}
 	if len(later) == 0 {
 		return false, nil
@@ -85,7 +85,7 @@ func (n *Notifier) amendOnce(ctx context.Context, e *allo.Event, key, content st
 	if err != nil || found == nil {
 		return false, err
 	}
-	was := n.event(ctx, found.ID, string(allo.CallReceived), found.Body)
+	was := parse(ctx, n.log, found.ID, string(allo.CallReceived), found.Body)
 	call := was
 	for i := range later {
 		call = allo.Amend(&call, &later[i])

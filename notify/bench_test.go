@@ -14,6 +14,7 @@ import (
 	"allo-slack/allo"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/slackapi"
 )
 
 // BenchmarkAccept is what an answer costs beyond HTTP, with 64 requests at once.
@@ -31,7 +32,7 @@ func BenchmarkAccept(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	bot, err := New(b.Context(), Config{Store: store, Rules: file, Token: testToken, HTTP: HTTPClient(), Limiter: always{},
+	bot, err := New(b.Context(), Config{Store: store, Rules: file, Token: testToken, HTTP: slackapi.HTTPClient(), Limiter: always{},
 		Metrics: NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		b.Fatal(err)

@@ -217,7 +217,7 @@ func TestAPanicOverOneEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, toSupport, "support")
 		r.open()
-		r.bot.callLink = func(event int64, _ string, _ time.Time) string {
+		r.bot.messages.callLink = func(event int64, _ string, _ time.Time) string {
 			if event == 3 {
 				panic(fmt.Sprint("case ", event))
 			}

@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 // directory knows which id each channel that a rule names has. What it learned is in the store, so that it is
 // learned once: names change in Slack, ids don't.
 type directory struct {
-	slack *client
+	slack *slackapi.Client
 	store *outbox.Store
 	log   *slog.Logger
 	named func() []string // the channels that the rules name
@@ -28,9 +29,9 @@ type directory struct {
 	asked singleflight.Group
 
 	mu     sync.Mutex
-	ids    map[string]string // by reference, and by id
-	names  map[string]string // by id, for people
-	listed []Channel         // what Slack told last, for what is asked for soon after
+	ids    map[string]string  // by reference, and by id
+	names  map[string]string  // by id, for people
+	listed []slackapi.Channel // what Slack told last, for what is asked for soon after
 	at     time.Time
 	heirs  map[string]string // by the id of a channel whose name another one has now: that name
 	hidden string            // the scope without which some channels can't be seen; "" if all can
@@ -46,8 +47,16 @@ const againTTL = time.Second
 
 var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
-// newDirectory starts with what the store knows.
-func newDirectory(ctx context.Context, slack *client, store *outbox.Store, named func() []string, log *slog.Logger) (*directory, error) {
+const (
+	// resolveMost is how long a channel is looked up that Slack answers badly for, before its trouble is told.
+	resolveMost = time.Minute
+	// joinMost is the same for what is only tried: to become a member again, or to find a successor.
+	joinMost = 30 * time.Second
+)
+
+// newDirectory starts with what the store knows. With lately the names were asked for a moment ago, by a process before this
+// one.
+func newDirectory(ctx context.Context, slack *slackapi.Client, store *outbox.Store, named func() []string, lately bool, log *slog.Logger) (*directory, error) {
 	d := &directory{slack: slack, store: store, named: named, log: log, start: time.Now(), sure: make(chan struct{}), ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
 	known, err := store.Channels(ctx)
 	if err != nil {
@@ -56,8 +65,8 @@ func newDirectory(ctx context.Context, slack *client, store *outbox.Store, named
 	for _, c := range known {
 		d.learn(c)
 	}
-	if slack.tiers.lately(listing) {
-		d.certain() // a crash loop must not wait for what was asked for a moment ago
+	if lately {
+		d.certain() // a crash loop must not wait for them
 	}
 	return d, nil
 }
@@ -78,17 +87,22 @@ const checkMost = 10 * time.Second
 func (d *directory) certain() { d.once.Do(func() { close(d.sure) }) }
 
 // checked returns when the names were asked for since the start, as channels may have been made anew while the bot was
-// down, or when that takes too long. It is false if ctx ended.
-func (d *directory) checked(ctx context.Context) bool {
+// down, or when that takes too long. The error is ctx's.
+func (d *directory) checked(ctx context.Context) error {
+	select {
+	case <-d.sure:
+		return nil
+	default:
+	}
 	timer := time.NewTimer(time.Until(d.start.Add(checkMost)))
 	defer timer.Stop()
 	select {
 	case <-d.sure:
 	case <-timer.C:
 	case <-ctx.Done():
-		return false
+		return context.Cause(ctx)
 	}
-	return true
+	return nil
 }
 
 // inherit notes that a name which stood for a channel stands for another one, to which what waits goes once nothing is in
@@ -141,11 +155,12 @@ func (d *directory) successor(ctx context.Context, id string) string {
 	d.mu.Unlock()
 	slices.Sort(names)
 	for _, name := range names {
-		c, o := d.find(ctx, name)
-		if o.Kind != Sent || c.ID == id || c.Archived {
+		patience := slackapi.Patience{For: joinMost}
+		c, o := d.find(ctx, name, patience)
+		if o.Kind != slackapi.Sent || c.ID == id || c.Archived {
 			continue
 		}
-		if _, o := d.resolve(ctx, name); o.Kind == Sent {
+		if _, o, err := d.resolve(ctx, name, patience); err == nil && o.Kind == slackapi.Sent {
 			return c.ID
 		}
 	}
@@ -153,35 +168,48 @@ func (d *directory) successor(ctx context.Context, id string) string {
 }
 
 // rejoin makes the bot a member of a public channel that it was one of; the outcome is Sent if it is.
-func (d *directory) rejoin(ctx context.Context, id string) Outcome {
-	c, o := d.slack.channel(ctx, id)
+func (d *directory) rejoin(ctx context.Context, id string, p slackapi.Patience) slackapi.Outcome {
+	c, o := d.slack.Channel(ctx, p, id)
 	switch {
-	case o.Kind != Sent:
+	case o.Kind != slackapi.Sent:
 		return o
 	case c.Private || c.Archived:
-		return Outcome{Kind: RefusedChannel, Code: "not_in_channel", Answered: true}
+		return slackapi.Outcome{Kind: slackapi.RefusedChannel, Code: "not_in_channel", Answered: true}
 	}
-	return d.slack.join(ctx, id)
+	return d.slack.Join(ctx, p, id)
 }
 
-// resolve asks Slack which channel a reference stands for, joins it if it is public, and keeps the answer. The
-// outcome is Sent if it did. Those who ask for one at the same time share the answer.
-func (d *directory) resolve(ctx context.Context, ref string) (string, Outcome) {
-	return share(d, "resolve "+ref, func() (string, Outcome) { return d.resolveOnce(ctx, ref) })
+// resolve asks Slack which channel a reference stands for, joins it if it is public, and keeps the answer. The outcome is
+// Sent if it did. Those who ask for one at the same time share the answer. The error is the store's, or ctx's.
+func (d *directory) resolve(ctx context.Context, ref string, p slackapi.Patience) (string, slackapi.Outcome, error) {
+	type answer struct {
+		id string
+		o  slackapi.Outcome
+	}
+	v, err, _ := d.asked.Do("resolve "+ref, func() (any, error) {
+		id, o, err := d.resolveOnce(ctx, ref, p)
+		return answer{id, o}, err
+	})
+	a := v.(answer)
+	return a.id, a.o, err
 }
 
-func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcome) {
-	channel, o := d.find(ctx, ref)
-	if o.Kind != Sent {
-		return "", o
+func (d *directory) resolveOnce(ctx context.Context, ref string, p slackapi.Patience) (string, slackapi.Outcome, error) {
+	channel, o := d.find(ctx, ref, p)
+	if o.Kind != slackapi.Sent {
+		return "", o, stopped(o)
 	}
 	if !channel.Member && !channel.Private && !channel.Archived {
-		if o := d.slack.join(ctx, channel.ID); o.Kind != Sent {
-			if o.Kind == Wait || o.Kind == RefusedToken || !o.Answered && !o.Strange {
-				return "", o // it will be tried again: without being in it a lost message can't be looked for
+		switch joined := d.slack.Join(ctx, p, channel.ID); joined.Kind {
+		case slackapi.Sent:
+		case slackapi.Later, slackapi.Unsure, slackapi.Stopped:
+			if !joined.Answered && !joined.Strange {
+				return "", joined, stopped(joined) // without being in it a lost message can't be looked for
 			}
+			fallthrough
+		default:
 			d.log.WarnContext(ctx, "channel not joined, so a message that may have been posted can't be looked for",
-				"channel", "#"+channel.Name, "err", o.Reason(), "todo", "in Slack type /invite @allo-slack in #"+channel.Name)
+				"channel", "#"+channel.Name, "err", joined.Reason(), "todo", "in Slack type /invite @allo-slack in #"+channel.Name)
 		}
 	}
 	known := outbox.Channel{Ref: ref, ID: channel.ID, Name: channel.Name}
@@ -190,26 +218,34 @@ func (d *directory) resolveOnce(ctx context.Context, ref string) (string, Outcom
 		if errors.Is(err, outbox.ErrPosting) {
 			d.inherit(before, ref)
 		}
-		return "", storeFailed(err)
+		return "", o, err
 	}
 	d.learn(known)
 	d.inherit(before, "")
-	return channel.ID, o
+	return channel.ID, o, nil
+}
+
+// stopped is ctx's error where that is why there is no answer.
+func stopped(o slackapi.Outcome) error {
+	if o.Kind == slackapi.Stopped {
+		return o.Err
+	}
+	return nil
 }
 
 // find asks Slack for a channel by its id, or by its name.
-func (d *directory) find(ctx context.Context, ref string) (Channel, Outcome) {
+func (d *directory) find(ctx context.Context, ref string, p slackapi.Patience) (slackapi.Channel, slackapi.Outcome) {
 	if channelID.MatchString(ref) {
-		return d.slack.channel(ctx, ref)
+		return d.slack.Channel(ctx, p, ref)
 	}
 	name := strings.ToLower(strings.TrimPrefix(ref, "#"))
-	all, o := d.list(ctx, func(all []Channel) bool {
-		return slices.ContainsFunc(all, func(c Channel) bool { return c.Name == name })
+	all, o := d.list(ctx, p, func(all []slackapi.Channel) bool {
+		return slices.ContainsFunc(all, func(c slackapi.Channel) bool { return c.Name == name })
 	})
-	if o.Kind != Sent {
-		return Channel{}, o
+	if o.Kind != slackapi.Sent {
+		return slackapi.Channel{}, o
 	}
-	var archived *Channel
+	var archived *slackapi.Channel
 	for _, c := range all {
 		if c.Name != name {
 			continue
@@ -222,7 +258,7 @@ func (d *directory) find(ctx context.Context, ref string) (Channel, Outcome) {
 	if archived != nil {
 		return *archived, o // posting to it will say so
 	}
-	return Channel{}, Outcome{Kind: RefusedChannel, Code: "channel_not_found", Local: o.Local, Answered: o.Answered, Detail: d.notFound()}
+	return slackapi.Channel{}, slackapi.Outcome{Kind: slackapi.RefusedChannel, Code: "channel_not_found", Answered: true, Detail: d.notFound()}
 }
 
 // notFound says where a name was looked for.
@@ -230,9 +266,9 @@ func (d *directory) notFound() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.hidden {
-	case seePrivate:
+	case slackapi.SeePrivate:
 		return "no public channel has this name, and private ones can't be seen without the scope groups:read: reinstall the app with slack-app.yaml"
-	case seePublic:
+	case slackapi.SeePublic:
 		return "no private channel that the bot is in has this name, and public ones can't be seen without the scope channels:read: reinstall the app with slack-app.yaml"
 	}
 	return "no public channel has this name, and no private one that the bot is in"
@@ -240,37 +276,45 @@ func (d *directory) notFound() string {
 
 // list lists all channels; those who ask at one time share the answer. What Slack told a moment ago serves if it has
 // what is asked for.
-func (d *directory) list(ctx context.Context, has func([]Channel) bool) ([]Channel, Outcome) {
+func (d *directory) list(ctx context.Context, p slackapi.Patience, has func([]slackapi.Channel) bool) ([]slackapi.Channel, slackapi.Outcome) {
 	d.mu.Lock()
 	listed, age := d.listed, time.Since(d.at)
 	d.mu.Unlock()
 	if listed != nil && (age < listTTL && has(listed) || age < againTTL) {
-		return listed, Outcome{Kind: Sent, Local: true}
+		return listed, slackapi.Outcome{Kind: slackapi.Sent}
 	}
-	return share(d, "list", func() ([]Channel, Outcome) {
-		all, o := d.visible(ctx)
-		if o.Kind == Sent {
+	v, _, _ := d.asked.Do("list", func() (any, error) {
+		all, o := d.visible(ctx, p)
+		if o.Kind == slackapi.Sent {
 			d.mu.Lock()
 			d.listed, d.at = all, time.Now()
 			d.mu.Unlock()
 		}
-		return all, o
+		return listing{all, o}, nil
 	})
+	l := v.(listing)
+	return l.all, l.o
+}
+
+// listing is what Slack said when it was asked for all channels.
+type listing struct {
+	all []slackapi.Channel
+	o   slackapi.Outcome
 }
 
 // hiddenTTL is how long it is believed that the token lacks a scope: reinstalling the app adds it to the same token.
 const hiddenTTL = 10 * time.Minute
 
 // visible lists the channels that the token has the scopes to see. Which those are is remembered for a while.
-func (d *directory) visible(ctx context.Context) ([]Channel, Outcome) {
+func (d *directory) visible(ctx context.Context, p slackapi.Patience) ([]slackapi.Channel, slackapi.Outcome) {
 	d.mu.Lock()
 	hidden := d.hidden
 	if time.Since(d.hidAt) > hiddenTTL {
 		hidden = ""
 	}
 	d.mu.Unlock()
-	all, now, o := d.slack.visible(ctx, hidden)
-	if o.Kind == Sent && (hidden == "" || now != hidden) {
+	all, now, o := d.slack.Channels(ctx, p, hidden)
+	if o.Kind == slackapi.Sent && (hidden == "" || now != hidden) {
 		d.hide(now)
 	}
 	return all, o
@@ -281,28 +325,4 @@ func (d *directory) hide(scope string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hidden, d.hidAt = scope, time.Now()
-}
-
-// hello asks Slack for an answer; those who ask at the same time share it.
-func (d *directory) hello(ctx context.Context) Outcome {
-	_, o := share(d, "hello", func() (struct{}, Outcome) { return struct{}{}, d.slack.hello(ctx) })
-	return o
-}
-
-// share makes a call for all who ask for the same at one time. It is one answer of Slack's, or one that is missing: to all
-// but one of them its outcome is Local.
-func share[T any](d *directory, key string, call func() (T, Outcome)) (T, Outcome) {
-	type answer struct {
-		t T
-		o Outcome
-	}
-	led := false
-	v, _, _ := d.asked.Do(key, func() (any, error) {
-		led = true
-		t, o := call()
-		return answer{t, o}, nil
-	})
-	a := v.(answer)
-	a.o.Local = a.o.Local || !led
-	return a.t, a.o
 }

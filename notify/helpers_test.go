@@ -27,6 +27,7 @@ import (
 	"allo-slack/fakeslack"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/slackapi"
 )
 
 // What the tests' events say, and what no log may hold.
@@ -163,8 +164,8 @@ func (r *rig) open() {
 	r.metrics.MustRegister(NewQueueMetrics(store))
 	r.wire = &direct{api: r.api}
 	r.wires = append(r.wires, r.wire)
-	client := HTTPClient()
-	client.Transport = newWatcher(r.wire)
+	client := slackapi.HTTPClient()
+	client.Transport = slackapi.Transport(r.wire)
 	if r.bot, err = New(r.t.Context(), Config{
 		Store: store, Rules: parseRules(r.t, r.rules), Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent,
 		Metrics: NewMetrics(r.metrics), Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -1,4 +1,4 @@
-// Package notify takes events from "answered" to "Slack has it". It is the only caller of Slack.
+// Package notify takes events from "answered" to "Slack has it".
 //
 // Accept matches an event against the rules and stores it with one delivery a channel; it needs no Slack. Run
 // works off what is stored: a worker for each channel that has something waiting waits for the pace of channel and
@@ -15,7 +15,7 @@
 //   - No channel's backlog or error delays another, except where Slack speaks of the workspace: a 429, the token, an
 //     outage.
 //
-// What an answer of Slack's means is decided by decide, and nowhere else.
+// What becomes of a post is decided by next, and nowhere else.
 package notify
 
 import (
@@ -31,6 +31,7 @@ import (
 	"allo-slack/allo"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/slackapi"
 )
 
 // scanEvery is how often the store is asked for work that no wake-up told of: what another process asked to be
@@ -57,17 +58,14 @@ type Config struct {
 type Notifier struct {
 	store     *outbox.Store
 	rules     atomic.Pointer[rules.File]
-	slack     *client
+	slack     *slackapi.Client
 	directory *directory
 	pace      *pacer
 	people    *people
-	callLink  func(event int64, rule string, received time.Time) string
-	health    health
-	token     *gate
-	troubled  sync.Map // channels that are stuck, as the store has them
+	messages  *messages
+	troubles  *troubles
 	metrics   *Metrics
 	log       *slog.Logger
-	started   time.Time
 	silence   silence
 	updates   chan struct{} // something is to be updated
 	aside     chan struct{} // something was set aside
@@ -83,42 +81,39 @@ type Notifier struct {
 func New(ctx context.Context, c Config) (*Notifier, error) {
 	now := time.Now()
 	n := &Notifier{
-		store:    c.Store,
-		slack:    newClient(c.Token, c.SlackURL, c.HTTP),
-		health:   health{gate: newGate()},
-		token:    newGate(),
-		metrics:  c.Metrics,
-		log:      c.Log,
-		callLink: c.CallLink,
-		started:  now,
-		updates:  make(chan struct{}, 1),
-		aside:    make(chan struct{}, 1),
-		renamed:  make(chan struct{}, 1),
-		workers:  map[string]*worker{},
+		store:   c.Store,
+		metrics: c.Metrics,
+		log:     c.Log,
+		updates: make(chan struct{}, 1),
+		aside:   make(chan struct{}, 1),
+		renamed: make(chan struct{}, 1),
+		workers: map[string]*worker{},
 	}
 	n.rules.Store(c.Rules)
-	if err := n.slack.tiers.goOn(ctx, c.Store); err != nil {
-		return nil, err
-	}
 	pace, err := c.Store.Pace(ctx, now.Add(-time.Minute))
 	if err != nil {
 		return nil, err
 	}
-	n.pace = newPacer(c.Limiter, pace, now)
-	n.slack.limited = n.limited
-	if n.directory, err = newDirectory(ctx, n.slack, c.Store, func() []string { return n.rules.Load().Channels() }, c.Log); err != nil {
-		return nil, err
-	}
-	troubles, err := c.Store.Troubles(ctx)
+	lately, err := begin(ctx, c.Store, now, c.Log)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range troubles {
-		n.troubled.Store(t.Channel, true)
-	}
-	if n.people, err = newPeople(ctx, c.Store); err != nil {
+	n.slack = slackapi.New(slackapi.Config{
+		Token: c.Token, URL: c.SlackURL, HTTP: c.HTTP, Log: c.Log,
+		Used: 1 - lately[len(lately)-1].Share, Paused: pace.Paused, KeepPause: c.Store.Pause,
+	})
+	n.pace = newPacer(c.Limiter, pace, n.slack.Paused, now)
+	named := func() []string { return n.rules.Load().Channels() }
+	if n.directory, err = newDirectory(ctx, n.slack, c.Store, named, len(lately) > 1, c.Log); err != nil {
 		return nil, err
 	}
+	if n.troubles, err = newTroubles(ctx, c.Store); err != nil {
+		return nil, err
+	}
+	if n.people, err = newPeople(ctx, c.Store, n.slack, c.Log); err != nil {
+		return nil, err
+	}
+	n.messages = &messages{store: c.Store, people: n.people, zone: n.zone, callLink: c.CallLink, log: c.Log}
 	heard, err := c.Store.LastHeard(ctx, now)
 	if err != nil {
 		return nil, err
@@ -127,6 +122,31 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 	n.silence.heard(heard)
 	return n, nil
 }
+
+// starts is the fact that tells when processes began lately, and with which share of Slack's limits a minute.
+const starts = "starts"
+
+// begin notes that a process begins, and returns the starts of the last minute, its own last.
+func begin(ctx context.Context, store *outbox.Store, now time.Time, log *slog.Logger) ([]slackapi.Start, error) {
+	known, err := store.Fact(ctx, starts)
+	if err != nil {
+		return nil, err
+	}
+	var before []slackapi.Start
+	_ = json.Unmarshal(known, &before) // none yet
+	lately := slackapi.Begin(before, now)
+	value, err := json.Marshal(lately)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.SetFact(ctx, starts, value); err != nil {
+		// The disk may be full, and Slack is asked all the same.
+		log.WarnContext(ctx, "that a process began could not be stored", "err", err)
+	}
+	return lately, nil
+}
+
+func (n *Notifier) zone() *time.Location { return n.rules.Load().Zone }
 
 // SetRules makes other rules count for the events that come from now on. What waits keeps its channel.
 func (n *Notifier) SetRules(f *rules.File) {
@@ -137,10 +157,10 @@ func (n *Notifier) SetRules(f *rules.File) {
 // Now returns the time by which what was kept long enough may be deleted: the earlier of our clock's and Slack's, as
 // either may be far ahead. It asks Slack, once in a process, and is false while Slack doesn't answer.
 func (n *Notifier) Now(ctx context.Context) (time.Time, bool) {
-	theirs, _, told := n.slack.clock.now()
+	theirs, _, told := n.slack.Now()
 	if !told {
-		n.answers(ctx)
-		theirs, _, told = n.slack.clock.now()
+		n.slack.Answers(ctx)
+		theirs, _, told = n.slack.Now()
 	}
 	return earlier(time.Now(), theirs), told
 }
@@ -278,7 +298,7 @@ func (n *Notifier) moved(added outbox.Added) {
 }
 
 // signal lets whoever listens look once more; a signal that nobody took yet is enough.
-func signal(c chan struct{}) {
+func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -291,7 +311,8 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.ctx = ctx
 	n.mu.Unlock()
 	n.group.Go(func() { n.preparing(ctx) })
-	n.group.Go(func() { n.update(ctx) })
+	updater := updater{store: n.store, slack: n.slack, channels: n.directory, messages: n.messages, metrics: n.metrics, log: n.log, wanted: n.updates}
+	n.group.Go(func() { updater.run(ctx) })
 	n.group.Go(func() { n.watch(ctx) })
 	defer n.group.Wait()
 	defer func() {
@@ -328,7 +349,10 @@ func (n *Notifier) wake(channel string) {
 		w.again = true
 		return
 	}
-	w := &worker{Notifier: n, channel: channel}
+	w := &worker{
+		channel: channel, store: n.store, slack: n.slack, channels: n.directory, people: n.people, messages: n.messages,
+		pace: n.pace, troubles: n.troubles, metrics: n.metrics, log: n.log, wake: n.wake, updates: n.updates, aside: n.aside,
+	}
 	n.workers[channel] = w
 	n.group.Add(1)
 	ctx := n.ctx

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"allo-slack/fakeslack"
+	"allo-slack/slackapi"
 )
 
 func TestSlackIsAway(t *testing.T) {
@@ -38,8 +39,8 @@ func TestSlackIsAway(t *testing.T) {
 				pass(c.length / 2)
 
 				tries := r.wire.tries(began)
-				if n, want := len(tries), int(c.length/awayTry); n < want*9/10 || n > want+20 {
-					t.Errorf("%d calls in %v, want one each %v, %d", n, c.length, awayTry, want)
+				if n, want := len(tries), int(c.length/slackapi.AwayTry); n < want*9/10 || n > want+20 {
+					t.Errorf("%d calls in %v, want one each %v, %d", n, c.length, slackapi.AwayTry, want)
 				}
 				for i := 20; i < len(tries); i++ {
 					if d := tries[i] - tries[i-1]; d < 4*time.Second || d > 7*time.Second {

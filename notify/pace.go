@@ -49,10 +49,11 @@ type pacer struct {
 	limiter Limiter
 	turn    chan struct{} // held by the one that waits for the bucket
 
+	paused func() time.Duration // how long nothing may be posted yet
+
 	mu       sync.Mutex
 	channels map[string]time.Time // from when on each may be written to
 	bucket   bucket
-	paused   time.Time // nothing is posted before
 }
 
 // bucket is a token bucket.
@@ -88,18 +89,17 @@ func newBucket(size, rate float64, left outbox.Tick, now time.Time) bucket {
 	return b
 }
 
-// newPacer goes on from the pace of the process before this one.
-func newPacer(limiter Limiter, before outbox.Pace, now time.Time) *pacer {
+// newPacer goes on from the pace of the process before this one. While paused says so it lets nothing through.
+func newPacer(limiter Limiter, before outbox.Pace, paused func() time.Duration, now time.Time) *pacer {
 	p := &pacer{
 		limiter:  limiter,
 		turn:     make(chan struct{}, 1),
+		paused:   paused,
 		channels: map[string]time.Time{},
 		bucket:   newBucket(bucketSize, bucketRate, before.Workspace, now),
 	}
-	// A clock that was set back must not stop anything for long.
-	p.paused = earlier(before.Paused, now.Add(maxWait))
 	for channel, last := range before.Channels {
-		p.channels[channel] = earlier(last, now).Add(channelPace)
+		p.channels[channel] = earlier(last, now).Add(channelPace) // a clock that was set back must not stop anything for long
 	}
 	return p
 }
@@ -109,13 +109,6 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
 }
 
 // wait returns when a message may be posted in a channel; its token is taken then.
@@ -164,7 +157,7 @@ func (p *pacer) take(channel string) (outbox.Tick, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if d := p.paused.Sub(now); d > 0 {
+	if d := p.paused(); d > 0 {
 		return outbox.Tick{}, d
 	}
 	if d := p.bucket.take(now); d > 0 {
@@ -198,40 +191,11 @@ func (p *pacer) giveBack(tick outbox.Tick) {
 	}
 }
 
-// pause lets nothing be posted in the whole workspace for a time. It returns until when.
-func (p *pacer) pause(d time.Duration) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if until := time.Now().Add(d); until.After(p.paused) {
-		p.paused = until
-	}
-	return p.paused
-}
-
-// pausing reports whether nothing may be posted now.
-func (p *pacer) pausing() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Until(p.paused) > 0
-}
-
-// rest returns when nothing is paused.
-func (p *pacer) rest(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		d := time.Until(p.paused)
-		p.mu.Unlock()
-		if d <= 0 {
-			return nil
-		}
-		if err := sleep(ctx, d); err != nil {
-			return err
-		}
-	}
-}
-
 // sleep waits, or returns why it was not to.
 func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

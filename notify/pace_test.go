@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 // about tells whether a time is another, but for the rounding of the bucket.
@@ -25,7 +27,26 @@ func mustWait(t *testing.T, p *pacer, channel string) time.Duration {
 	return time.Since(began)
 }
 
-func freshPacer() *pacer { return newPacer(always{}, outbox.Pace{}, time.Now()) }
+// unpaused is a Slack that has asked nobody to wait.
+func unpaused() time.Duration { return 0 }
+
+// pausing is a Slack that asks to wait.
+type pausing struct{ until atomic.Pointer[time.Time] }
+
+func (p *pausing) pause(d time.Duration) {
+	until := time.Now().Add(d)
+	p.until.Store(&until)
+}
+
+func (p *pausing) left() time.Duration {
+	until := p.until.Load()
+	if until == nil {
+		return 0
+	}
+	return time.Until(*until)
+}
+
+func freshPacer() *pacer { return newPacer(always{}, outbox.Pace{}, unpaused, time.Now()) }
 
 func TestPaceOfAChannel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -73,7 +94,7 @@ func TestPaceOfTheWorkspace(t *testing.T) {
 
 func TestPaceOfAChannelAndOfTheWorkspace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := newPacer(always{}, outbox.Pace{}, time.Now())
+		p := newPacer(always{}, outbox.Pace{}, unpaused, time.Now())
 		began := time.Now()
 		var mu sync.Mutex
 		last := map[string]time.Time{}
@@ -147,14 +168,10 @@ func TestATokenThatWasNotNeeded(t *testing.T) {
 
 func TestPauseHoldsAll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := freshPacer()
+		var slack pausing
+		p := newPacer(always{}, outbox.Pace{}, slack.left, time.Now())
 		began := time.Now()
-		if until := p.pause(30 * time.Second); until.Sub(began) != 30*time.Second {
-			t.Errorf("paused until %v, want 30 s", until.Sub(began))
-		}
-		if until := p.pause(time.Second); until.Sub(began) != 30*time.Second {
-			t.Errorf("a shorter pause made it %v, want 30 s as before", until.Sub(began))
-		}
+		slack.pause(30 * time.Second)
 		var all sync.WaitGroup
 		for _, channel := range []string{"C1", "C2", "C3"} {
 			all.Go(func() {
@@ -164,13 +181,8 @@ func TestPauseHoldsAll(t *testing.T) {
 				}
 			})
 		}
-		all.Go(func() {
-			if err := p.rest(t.Context()); err != nil || time.Since(began) != 45*time.Second {
-				t.Errorf("the rest was over after %v (%v), want 45 s", time.Since(began), err)
-			}
-		})
 		pass(20 * time.Second)
-		p.pause(25 * time.Second) // while they wait
+		slack.pause(25 * time.Second) // while they wait
 		all.Wait()
 	})
 }
@@ -202,7 +214,9 @@ func TestPaceGoesOnAfterARestart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				p := newPacer(always{}, c.before(time.Now()), time.Now())
+				before := c.before(time.Now())
+				slack := slackapi.New(slackapi.Config{Paused: before.Paused})
+				p := newPacer(always{}, before, slack.Paused, time.Now())
 				if got := mustWait(t, p, "C1"); !about(got, c.want) {
 					t.Errorf("the first message went after %v, want %v", got, c.want)
 				}
@@ -268,11 +282,12 @@ func TestEachReadyChannelHasItsTurn(t *testing.T) {
 func TestPaceOfThoseWhoLeave(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		why := errors.New("why")
-		p := freshPacer()
+		var slack pausing
+		p := newPacer(always{}, outbox.Pace{}, slack.left, time.Now())
 		for i := range 20 {
 			mustWait(t, p, fmt.Sprint("C", i))
 		}
-		p.pause(time.Minute)
+		slack.pause(time.Minute)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var all sync.WaitGroup
 		for _, channel := range []string{"C0", "A", "B"} { // its own pace, the pause, its turn
@@ -282,11 +297,6 @@ func TestPaceOfThoseWhoLeave(t *testing.T) {
 				}
 			})
 		}
-		all.Go(func() {
-			if err := p.rest(ctx); !errors.Is(err, why) {
-				t.Errorf("rest: got %v, want why", err)
-			}
-		})
 		synctest.Wait()
 		cancel(why)
 		all.Wait()
@@ -316,13 +326,13 @@ func (f failing) Take(context.Context, string) (bool, time.Time, error) {
 
 func TestTheLimiterHasAWord(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := newPacer(&strict{}, outbox.Pace{}, time.Now())
+		p := newPacer(&strict{}, outbox.Pace{}, unpaused, time.Now())
 		mustWait(t, p, "C1")
 		if got := mustWait(t, p, "C1"); got != 10*time.Second {
 			t.Errorf("waited %v, want the limiter's 10 s", got)
 		}
 		err := errors.New("no")
-		p = newPacer(failing{err}, outbox.Pace{}, time.Now())
+		p = newPacer(failing{err}, outbox.Pace{}, unpaused, time.Now())
 		if _, got := p.wait(t.Context(), "C1"); !errors.Is(got, err) {
 			t.Errorf("got %v, want the limiter's error", got)
 		}
@@ -356,25 +366,5 @@ func TestNewLimiter(t *testing.T) {
 	<-time.After(reset)
 	if ok, _ := take("C1"); !ok {
 		t.Error("not let through after the time that it named")
-	}
-}
-
-// The wait is a random time below 1 s, 2 s, 4 s, … 1 min: those that failed together don't come back together.
-func TestBackoff(t *testing.T) {
-	for _, c := range []struct {
-		attempts int
-		limit    time.Duration
-	}{
-		{-1, time.Second}, {0, time.Second}, {1, time.Second}, {2, 2 * time.Second}, {3, 4 * time.Second}, {6, 32 * time.Second},
-		{7, time.Minute}, {8, time.Minute}, {100, time.Minute}, {1 << 40, time.Minute},
-	} {
-		least, most := time.Hour, time.Duration(0)
-		for range 2000 {
-			d := backoff(c.attempts)
-			least, most = min(least, d), max(most, d)
-		}
-		if least <= 0 || least > c.limit/20 || most > c.limit+time.Millisecond || most < c.limit*19/20 {
-			t.Errorf("after %d attempts: %v to %v, want all from 0 to %v", c.attempts, least, most, c.limit)
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"allo-slack/fakeslack"
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 // Whoever tries the token for all says how it went, whatever he was about: else nobody would try again.
@@ -63,31 +63,18 @@ func TestEveryTryOfTheTokenEnds(t *testing.T) {
 	}
 }
 
-// A gate that was shut by a call which overlapped with an answer opens all the same.
-func TestAGateThatWasShutTooLate(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, byTag, "a").start()
-		pass(time.Minute)
-		r.bot.health.gate.shutFor(awayTry)
-		r.wire.refuse(true)
-		r.calls("a", 1, 1)
-		pass(time.Minute)
-		r.wire.refuse(false)
-		r.wantCases("a", 1, 1, 10*time.Second)
-	})
-}
-
 // What Slack said a moment ago is not an answer now.
 func TestAKnownListEndsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, byTag, "a", "b", "c").start()
 		r.wire.refuse(true)
-		for range awayAfter {
-			r.bot.report(t.Context(), entry{}, r.bot.slack.hello(t.Context()))
+		pass(2 * time.Second)
+		for range 3 {
+			r.bot.slack.Answers(t.Context())
 		}
-		pass(awayTry)
-		r.bot.prepare(t.Context(), []string{"#a"})
-		if strings.Contains(r.log.String(), "slack is back") {
+		pass(slackapi.AwayTry)
+		r.bot.prepare(r.in(time.Second), []string{"#a"})
+		if log := r.log.String(); !strings.Contains(log, "slack is away") || strings.Contains(log, "slack is back") {
 			t.Error("the log says that Slack is back, which it didn't say")
 		}
 	})
@@ -176,32 +163,51 @@ func TestALookUpTakesNoTurn(t *testing.T) {
 	})
 }
 
-// An outage spends nobody's patience: who is mentioned is mentioned after it, and what is to be updated is updated.
+// An outage spends nobody's patience, however long it is and in whatever way Slack is away: every owner is mentioned after
+// it, and every update is made.
 func TestAnOutageSpendsNoPatience(t *testing.T) {
-	for _, f := range []fakeslack.Fault{{}, {Kind: fakeslack.CutBefore}, {Kind: fakeslack.Status, Status: 503}} {
-		t.Run(string(f.Kind), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				r := newRigWith(t, mentionOwner, withUsers()).start()
-				r.accept(transferred(1, 1, ourNo, "Main Line"))
-				r.posted("support", 1)
-				pass(time.Minute)
-				if f.Kind == "" {
-					r.wire.refuse(true)
-				} else {
-					f.Method, f.Count = "*", -1
-					r.slack.Fault(f)
+	const many = 30
+	for _, c := range []struct {
+		name string
+		away func(r *rig, yes bool)
+	}{
+		{"no connection", func(r *rig, yes bool) { r.wire.refuse(yes) }},
+		{"no answer", away(fakeslack.Fault{Kind: fakeslack.CutBefore})},
+		{"503", away(fakeslack.Fault{Kind: fakeslack.Status, Status: 503})},
+		{"answers that hang", away(fakeslack.Fault{Kind: fakeslack.Slow, Delay: time.Minute})},
+		{"a proxy's 403", away(fakeslack.Fault{Kind: fakeslack.Status, Status: 403})},
+		{"the token", func(r *rig, yes bool) { r.slack.SetToken(map[bool]string{true: "xoxb-another", false: testToken}[yes]) }},
+		{"limits", away(fakeslack.Fault{Kind: fakeslack.RateLimit, RetryAfter: 10 * time.Minute})},
+	} {
+		bubbleIn(t, c.name, func(t *testing.T) {
+			options := withUsers()
+			for n := range many {
+				options.Users = append(options.Users, fakeslack.User{ID: fmt.Sprint("U0P", n), Email: fmt.Sprintf("p%d@example.com", n)})
+			}
+			r := newRigWith(t, mentionOwner, options).start()
+			for n := range many {
+				r.accept(aCall(100+n, ""))
+				r.posted("support", n+1)
+			}
+			pass(time.Minute)
+			c.away(r, true)
+			for n := range many {
+				r.accept(ownedCall(n, fmt.Sprintf("p%d@example.com", n)))
+				r.accept(strings.Replace(aCall(100+n, ""), "case", "the news: case", 1))
+				pass(4 * time.Minute) // two hours in all
+			}
+			c.away(r, false)
+			pass(15 * time.Minute)
+			told, pinged := 0, 0
+			for _, p := range r.slack.Posts("support") {
+				if p.Edited && strings.Contains(string(p.Blocks), "the news") {
+					told++
 				}
-				r.accept(ownedCall(7, "ada@example.com"))
-				r.accept(transferred(2, 2, "+33612340002", "Sales"))
-				pass(2 * time.Hour)
-				r.wire.refuse(false)
-				r.slack.ClearFaults()
-				pass(2 * time.Minute)
-				posts := r.slack.Posts("support")
-				if len(posts) != 3 || len(posts[1].Pings) != 1 || !strings.Contains(posts[1].Pings[0], "U0ADA") || !posts[0].Edited {
-					t.Errorf("got %+v, want three, the second of which pings Ada, and the first updated", posts)
-				}
-			})
+				pinged += len(p.Pings)
+			}
+			if told != many || pinged != many {
+				t.Errorf("%d of %d updates were made, %d of %d owners mentioned", told, many, pinged, many)
+			}
 		})
 	}
 }
@@ -406,50 +412,11 @@ func TestWhatToDo(t *testing.T) {
 		"HTTP 403": "SLACK_API_URL", "HTTP 502": "slack-status.com", "no answer": "slack-status.com", "an answer that broke off": "SLACK_API_URL",
 		"token_revoked": "SLACK_BOT_TOKEN", "missing_scope: the scope chat:write is needed": "scope", "is_archived": "unarchive",
 		"channel_not_found: no public channel has this name": "create the channel", "restricted_action": "let the app post",
-		unreadable + "HTTP 403": "SLACK_API_URL", unreadable + "HTTP 503": "slack-status.com", unreadable + "not_in_channel": "/invite",
-		unreadable + "missing_scope: the scope channels:history is needed": "scope",
+		slackapi.HistoryUnread + "HTTP 403": "SLACK_API_URL", slackapi.HistoryUnread + "HTTP 503": "slack-status.com", slackapi.HistoryUnread + "not_in_channel": "/invite",
+		slackapi.HistoryUnread + "missing_scope: the scope channels:history is needed": "scope",
 	} {
-		if got := channelTodo(reason); !strings.Contains(got, want) {
+		if got := slackapi.ChannelTodo(reason); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q in it", reason, got, want)
 		}
 	}
-}
-
-// A pause that begins while the gate is waited at is kept as well.
-func TestAPauseThatBeginsAtTheGate(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, byTag, "a").start()
-		pass(time.Minute)
-		r.bot.health.gate.shutFor(time.Hour)
-		asked := make(chan time.Duration, 1)
-		began := time.Now()
-		go func() {
-			_, _ = r.bot.ask(t.Context(), patience{}, func(Outcome, int) {}, func(context.Context) Outcome {
-				asked <- time.Since(began)
-				return Outcome{Kind: Sent, Answered: true}
-			})
-		}()
-		pass(10 * time.Second)
-		r.bot.pace.pause(time.Minute)
-		r.bot.health.gate.passed()
-		if got := <-asked; got < 70*time.Second {
-			t.Errorf("asked after %v, in the pause that began after 10 s and lasts a minute", got)
-		}
-	})
-}
-
-// What our own store says is nothing of Slack's.
-func TestOurOwnDiskIsNotSlack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, toSupport, "support").start()
-		pass(time.Second)
-		r.wire.refuse(true)
-		for range awayAfter {
-			r.bot.report(t.Context(), entry{}, r.bot.slack.hello(t.Context()))
-		}
-		r.bot.report(t.Context(), entry{}, storeFailed(outbox.ErrUnavailable))
-		if log := r.log.String(); !strings.Contains(log, "slack is away") || strings.Contains(log, "slack is back") {
-			t.Error("a store that fails counts as an answer of Slack's")
-		}
-	})
 }

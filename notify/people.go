@@ -2,7 +2,7 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -11,33 +11,45 @@ import (
 
 	"allo-slack/allo"
 	"allo-slack/outbox"
-	"allo-slack/rules"
+	"allo-slack/slackapi"
 )
 
 const (
 	// userTTL is how long what Slack said of an email is believed: people join, leave and change their address.
 	userTTL = 24 * time.Hour
+	// userRetry is how long Slack isn't asked again for an email after it could not be asked. Meanwhile it is asked for others,
+	// and has userBriefly for each.
+	userRetry   = 10 * time.Minute
+	userBriefly = time.Second
 	// usersMost is how many users are known before those that have to be asked for again are forgotten.
 	usersMost = 1000
+	// meetMost is how long look-ups that Slack answers badly may hold a message up, all of them together: a mention isn't worth
+	// more, but for an outage of Slack as a whole. meetLimits is how many of its answers may ask to wait.
+	meetMost   = 12 * time.Second
+	meetLimits = 2
+	// meetAhead is how long Slack is asked for people of what waits behind the first.
+	meetAhead = 5 * time.Second
 )
-
-// userPatience is how often Slack is asked for a user before a message goes without the mention: that isn't worth holding
-// up what it is about, but for an outage.
-var userPatience = patience{odd: 3, lost: 3}
 
 // people knows which of Slack's users an email belongs to. What it learned is in the store, also of emails that Slack
 // doesn't know, so that each costs one look-up a day.
 type people struct {
-	mu    sync.Mutex
-	users map[string]outbox.User
+	store *outbox.Store
+	slack *slackapi.Client
+	log   *slog.Logger
+
+	mu     sync.Mutex
+	users  map[string]outbox.User
+	failed time.Time // when Slack answered badly last, and for nobody since
+	rest   time.Time // Slack isn't asked for anybody before: it asks to wait each time
 }
 
-func newPeople(ctx context.Context, store *outbox.Store) (*people, error) {
+func newPeople(ctx context.Context, store *outbox.Store, slack *slackapi.Client, log *slog.Logger) (*people, error) {
 	known, err := store.Users(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &people{users: map[string]outbox.User{}}
+	p := &people{store: store, slack: slack, log: log, users: map[string]outbox.User{}}
 	for _, u := range known {
 		p.users[u.Email] = u
 	}
@@ -117,88 +129,98 @@ func (p *people) mention(e *allo.Event, mentions []string) string {
 	return strings.Join(all, " ")
 }
 
-// strangers are the emails of those whom a delivery's rule mentions and who aren't known yet.
-func (w *worker) strangers(ctx context.Context, d *outbox.Delivery) []string {
-	var o rules.Options
-	if err := json.Unmarshal([]byte(d.Options), &o); err != nil || len(o.Mention) == 0 || d.Part > 0 {
+// strangers are the emails of those whom an item mentions and who aren't known yet.
+func (p *people) strangers(it item) []string {
+	if it.Part > 0 || it.broken != nil || len(it.options.Mention) == 0 {
 		return nil
 	}
-	var mentioned []string
-	if guard(func() {
-		e := w.event(ctx, d.Event, d.Topic, d.Body)
-		mentioned = emails(&e, o.Mention)
-	}) != nil {
-		return nil // sending it will say so
-	}
-	return slices.DeleteFunc(mentioned, func(email string) bool {
-		_, ok := w.people.known(email)
+	return slices.DeleteFunc(emails(&it.shown.Event, it.options.Mention), func(email string) bool {
+		_, ok := p.known(email)
 		return ok
 	})
 }
 
-const (
-	// meetMost is how long look-ups may fail before the others of what waits go without.
-	meetMost = 30 * time.Second
-	// meetAhead is how long Slack is asked for people of what waits behind the first.
-	meetAhead = 5 * time.Second
-)
-
-// meet asks Slack for everybody whom the first of what waits mentions, and for those behind it while that is quick.
-func (w *worker) meet(ctx context.Context, waiting []outbox.Delivery) error {
-	began, failing := time.Now(), time.Duration(0)
-	for i := range waiting {
-		for _, email := range w.strangers(ctx, &waiting[i]) {
-			asked := time.Now()
-			switch {
-			case failing >= meetMost:
-				w.unknown(email)
-				continue
-			case i > 0 && failing == 0 && time.Since(began) >= meetAhead:
+// meet asks Slack for everybody whom the first of what waits mentions, and for those behind it while that is quick. The
+// error is ctx's.
+func (p *people) meet(ctx context.Context, waiting []item) error {
+	began, left := time.Now(), meetMost
+	for i, it := range waiting {
+		for _, email := range p.strangers(it) {
+			if i > 0 && time.Since(began) >= meetAhead && left == meetMost {
 				return nil
 			}
-			found, err := w.lookUp(ctx, email)
+			took, err := p.lookUp(ctx, email, left)
 			if err != nil {
 				return err
 			}
-			if !found {
-				failing += time.Since(asked)
-			}
+			left = max(0, left-took)
 		}
 	}
 	return nil
 }
 
-// unknown has nobody asked for an email for a while.
-func (w *worker) unknown(email string) {
-	w.people.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
-}
-
-// lookUp asks Slack for a user by email; it is false if Slack could not be asked. The error is ctx's.
-func (w *worker) lookUp(ctx context.Context, email string) (bool, error) {
-	var id string
-	o, err := w.ask(ctx, userPatience, func(Outcome, int) {}, func(ctx context.Context) (o Outcome) {
-		id, o = w.slack.user(ctx, email)
-		return o
-	})
-	if err != nil {
-		return false, err
+// lookUp asks Slack for a user by email, and takes for unknown, for a while, who can't be asked for within a time. It returns
+// how much of that was spent. The error is ctx's.
+func (p *people) lookUp(ctx context.Context, email string, most time.Duration) (spent time.Duration, err error) {
+	if most = p.patience(most); most <= 0 {
+		p.unknown(email)
+		return 0, nil
 	}
-	if o.Kind != Sent {
-		w.log.WarnContext(ctx, "nobody is mentioned: slack could not be asked for an email", "err", o.Reason(),
+	id, o := p.slack.User(ctx, slackapi.Patience{For: most, Limits: meetLimits}, email)
+	switch o.Kind {
+	case slackapi.Stopped:
+		return 0, o.Err
+	case slackapi.Sent:
+	default:
+		p.log.WarnContext(ctx, "nobody is mentioned: slack could not be asked for an email", "err", o.Reason(),
 			"todo", "if a scope is missing, reinstall the app with slack-app.yaml")
-		w.unknown(email)
-		return false, nil
+		p.unknown(email)
+		return p.fails(o, most), nil
 	}
 	if id == "" {
-		w.log.InfoContext(ctx, "nobody is mentioned: slack knows no such email", "domain", email[strings.LastIndexByte(email, '@')+1:])
+		p.log.InfoContext(ctx, "nobody is mentioned: slack knows no such email", "domain", email[strings.LastIndexByte(email, '@')+1:])
 	}
 	u := outbox.User{Email: email, ID: id, At: time.Now()}
-	w.people.learn(u)
-	if err := w.store.SetUser(ctx, u); err != nil {
-		w.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
+	p.learn(u)
+	p.mu.Lock()
+	p.failed = time.Time{}
+	p.mu.Unlock()
+	if err := p.store.SetUser(ctx, u); err != nil {
+		p.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
 	}
-	return true, nil
+	return 0, nil
 }
 
-// userRetry is how long Slack isn't asked again for an email after it could not be asked.
-const userRetry = 10 * time.Minute
+// patience is for how long at most Slack may be asked for somebody, of a time that is left: briefly if it answered badly
+// lately, and not at all if it asks to wait each time.
+func (p *people) patience(left time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case time.Until(p.rest) > 0:
+		return 0
+	case time.Since(p.failed) < userRetry:
+		return min(left, userBriefly)
+	}
+	return left
+}
+
+// fails notes that Slack could not be asked for somebody, and returns how much of a time that spent.
+func (p *people) fails(o slackapi.Outcome, most time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch o.Kind {
+	case slackapi.Wait:
+		p.rest = time.Now().Add(userRetry)
+		return most
+	case slackapi.Later, slackapi.Unsure:
+		p.failed = time.Now()
+		return most
+	}
+	return 0 // a refusal takes no time
+}
+
+// unknown has nobody asked for an email for a while.
+func (p *people) unknown(email string) {
+	p.learn(outbox.User{Email: email, At: time.Now().Add(userRetry - userTTL)})
+}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,42 @@ func TestAMentionThatCannotBeLookedUp(t *testing.T) {
 				}
 				r.polite()
 			})
+		})
+	}
+}
+
+// A message waits for half a minute at most for look-ups that Slack answers badly, in whatever way and however many.
+func TestALookUpHoldsNothingUpForLong(t *testing.T) {
+	for _, f := range []fakeslack.Fault{
+		{Kind: fakeslack.Status, Status: 500}, {Kind: fakeslack.Status, Status: 403}, {Kind: fakeslack.CutBefore}, {Kind: fakeslack.Slow, Delay: 20 * time.Second},
+		{Kind: fakeslack.Slow, Delay: 2 * time.Minute}, {Kind: fakeslack.Empty}, {Kind: fakeslack.Endless}, {Code: "fatal_error"}, {Code: "nobody_knows_this_one"},
+		{Code: "missing_scope"}, {Kind: fakeslack.RateLimit, RetryAfter: 10 * time.Second},
+	} {
+		bubbleIn(t, fmt.Sprint(f.Kind, f.Status, f.Code, f.Delay), func(t *testing.T) {
+			r := newRigWith(t, mentionOwner, withUsers()).start()
+			pass(time.Minute)
+			f.Method, f.Count = "users.lookupByEmail", -1
+			r.slack.Fault(f)
+			for n := 1; n <= 20; n++ {
+				r.accept(ownedCall(n, fmt.Sprintf("p%d@example.com", n)))
+			}
+			r.wantCases("support", 1, 20, 30*time.Second)
+			for n := 21; n <= 24; n++ { // and those that come one by one
+				pass(time.Minute)
+				r.accept(ownedCall(n, fmt.Sprintf("p%d@example.com", n)))
+				r.wantCases("support", 1, n, 30*time.Second)
+			}
+			r.slack.ClearFaults()
+			pass(11 * time.Minute)
+			r.accept(ownedCall(25, "ada@example.com"))
+			r.wantCases("support", 1, 25, 5*time.Second)
+			if posts := r.slack.Posts("support"); len(posts[len(posts)-1].Pings) != 1 {
+				t.Error("nobody is mentioned once Slack tells who it is")
+			}
+			if strings.Contains(r.log.String(), "slack is away") {
+				t.Error("the log says that Slack is away")
+			}
+			r.polite()
 		})
 	}
 }

@@ -1,12 +1,14 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 // prepareAgain is when a channel is asked for again whose name went to another while Slack may have a message in it.
@@ -54,20 +56,16 @@ func (n *Notifier) named(ctx context.Context) (names, ids []string) {
 // returns those that are to be asked for again.
 func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) {
 	for _, ref := range refs {
-		var channel Channel
-		o, err := n.ask(ctx, resolvePatience, func(Outcome, int) {}, func(ctx context.Context) (o Outcome) {
-			channel, o = n.directory.find(ctx, ref)
-			return o
-		})
+		channel, o := n.directory.find(ctx, ref, slackapi.Patience{For: resolveMost})
 		id, known := n.directory.known(ref)
 		switch {
-		case err != nil:
+		case o.Kind == slackapi.Stopped:
 			return nil
 		case o.Code == "channel_not_found" && known && id != ref:
 			n.log.InfoContext(ctx, "a channel was renamed in Slack; its events go there as before", "channel", ref, "now", n.directory.name(id), "todo", "mend its name in rules.yaml")
-		case o.Kind != Sent:
+		case o.Kind != slackapi.Sent:
 			n.log.WarnContext(ctx, "a channel that the rules name can't be posted to; its events will be kept", "channel", ref,
-				"err", o.Reason(), "todo", channelTodo(o.Reason()))
+				"err", o.Reason(), "todo", slackapi.ChannelTodo(o.Reason()))
 		case !n.inspect(ctx, ref, channel):
 			again = append(again, ref)
 		}
@@ -77,24 +75,24 @@ func (n *Notifier) prepare(ctx context.Context, refs []string) (again []string) 
 
 // inspect says what is wrong with a channel, and joins a public one. It is false if the name stood for another channel,
 // in which Slack may have a message.
-func (n *Notifier) inspect(ctx context.Context, ref string, c Channel) bool {
+func (n *Notifier) inspect(ctx context.Context, ref string, c slackapi.Channel) bool {
 	switch {
 	case c.Archived:
-		n.log.WarnContext(ctx, "a channel that the rules name is archived; its events will be kept", "channel", ref, "todo", channelTodo("is_archived"))
+		n.log.WarnContext(ctx, "a channel that the rules name is archived; its events will be kept", "channel", ref, "todo", slackapi.ChannelTodo("is_archived"))
 	case c.Private && !c.Member:
-		n.log.WarnContext(ctx, "the bot is not in a private channel that the rules name; its events will be kept", "channel", ref, "todo", channelTodo("not_in_channel"))
+		n.log.WarnContext(ctx, "the bot is not in a private channel that the rules name; its events will be kept", "channel", ref, "todo", slackapi.ChannelTodo("not_in_channel"))
 	default:
 		if id, ok := n.directory.known(ref); ok && id == c.ID && c.Member {
 			return true
 		}
-		id, o := n.directory.resolve(ctx, ref)
+		id, o, err := n.directory.resolve(ctx, ref, slackapi.Patience{For: resolveMost})
 		switch {
-		case errors.Is(o.Err, outbox.ErrPosting):
+		case errors.Is(err, outbox.ErrPosting):
 			return false
-		case o.Kind == Sent:
+		case err == nil && o.Kind == slackapi.Sent:
 			n.wake(id) // what waited under the name has moved there
 		case ctx.Err() == nil:
-			n.log.WarnContext(ctx, "channel not resolved, will retry when it has something to post", "channel", ref, "err", o.Reason())
+			n.log.WarnContext(ctx, "channel not resolved, will retry when it has something to post", "channel", ref, "err", cmp.Or(err, errors.New(o.Reason())))
 		}
 	}
 	return true

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"allo-slack/fakeslack"
-	"allo-slack/format"
+	"allo-slack/slackapi"
 )
 
 // looks fails unless the history was read so many times, and the looks told what is wanted of them.
@@ -218,9 +218,9 @@ func TestALongHistory(t *testing.T) {
 		r.slack.Fault(fakeslack.Fault{Method: "conversations.history", Kind: fakeslack.Slow, Delay: 20 * time.Second})
 		r.calls("", 1, 1)
 		pass(time.Second)
-		others := newClient(testToken, "http://slack.test/api/", &http.Client{Transport: newWatcher(r.wire)})
+		others := slackapi.New(slackapi.Config{Token: testToken, URL: "http://slack.test/api/", HTTP: &http.Client{Transport: slackapi.Transport(r.wire)}})
 		for i := range 2100 {
-			if o := others.post(t.Context(), place{channel: r.id("support")}, fmt.Sprint("other ", i), format.Message{Text: "hello"}); o.Kind != Sent {
+			if o := others.Post(t.Context(), slackapi.Place{Channel: r.id("support")}, slackapi.Message{ID: fmt.Sprint("other ", i), Text: "hello"}); o.Kind != slackapi.Sent {
 				t.Fatal(o.Err)
 			}
 		}
@@ -255,21 +255,25 @@ func TestAReplyIsLookedForInItsThread(t *testing.T) {
 	}
 }
 
-// History may be read 50 times a minute, also right after a start with many posts that may or may not be there.
+// History may be read 50 times a minute, also right after a start with many posts that may or may not be there. What the
+// process before called is not known: half of the limit is left for it, and Slack asks to wait where it called more.
 func TestManyDoubtsAtOnce(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		fault   fakeslack.Fault
-		crashes bool
-		within  time.Duration
+		name     string
+		channels int
+		fault    fakeslack.Fault
+		crashes  bool
+		within   time.Duration
+		polite   bool
 	}{
-		{"taken", fakeslack.Fault{Kind: fakeslack.DropAfterAccept, Count: 50}, false, 70 * time.Second},
-		{"not taken", fakeslack.Fault{Kind: fakeslack.CutBefore, Count: 50}, false, 3 * time.Minute},
-		{"not taken, and crashes", fakeslack.Fault{Kind: fakeslack.CutBefore, Count: 50}, true, 3 * time.Minute},
+		{"taken", 50, fakeslack.Fault{Kind: fakeslack.DropAfterAccept, Count: 50}, false, 70 * time.Second, true},
+		{"not taken", 50, fakeslack.Fault{Kind: fakeslack.CutBefore, Count: 50}, false, 3 * time.Minute, true},
+		{"not taken, and crashes", 15, fakeslack.Fault{Kind: fakeslack.CutBefore, Count: 15}, true, 3 * time.Minute, true},
+		{"more than half of the limit, and crashes", 50, fakeslack.Fault{Kind: fakeslack.CutBefore, Count: 50}, true, 5 * time.Minute, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				text, channels := manyChannels(50)
+				text, channels := manyChannels(c.channels)
 				r := newRig(t, text, channels...).start()
 				pass(5 * time.Minute) // the channels were joined at Slack's pace
 				r.slack.Fault(c.fault)
@@ -288,7 +292,7 @@ func TestManyDoubtsAtOnce(t *testing.T) {
 				for i, name := range channels {
 					r.exactly(name, i, i)
 				}
-				if n := r.slack.RateLimited() - before; n != 0 {
+				if n := r.slack.RateLimited() - before; n != 0 && c.polite {
 					t.Errorf("%d calls were over Slack's pace, want none", n)
 				}
 			})

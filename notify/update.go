@@ -2,54 +2,71 @@ package notify
 
 import (
 	"context"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
-	"allo-slack/format"
+	"golang.org/x/sync/errgroup"
+
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 const (
-	// updateTries is how often an update is tried before it is dropped, while Slack answers other calls.
-	updateTries = 16
-	// updatesAtOnce is how many updates are read from the store together.
+	// updateMost is how long Slack may answer an update badly before it is dropped, while it answers other calls.
+	updateMost = 2 * time.Minute
+	// updatesAtOnce is how many updates are read from the store together, and updatesBeside how many are made beside each
+	// other, so that one that fails holds up few.
 	updatesAtOnce = 50
+	updatesBeside = 4
+	// updatesAgain is when those are read again that could not be read, or not be recorded.
+	updatesAgain = 5 * time.Second
 )
 
-// update brings messages that Slack has up to date until ctx ends. Updates run in their own loop, so a failing update
-// never delays a message.
-func (n *Notifier) update(ctx context.Context) {
+// updater brings messages that Slack has up to date. It works beside the workers, so that a failing update never delays a
+// message.
+type updater struct {
+	store    *outbox.Store
+	slack    *slackapi.Client
+	channels *directory
+	messages *messages
+	metrics  *Metrics
+	log      *slog.Logger
+	wanted   <-chan struct{} // something is to be updated
+}
+
+// run updates until ctx ends.
+func (u *updater) run(ctx context.Context) {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
-	tries := map[string]int{}
 	for {
-		list, err := n.store.Updates(ctx, updatesAtOnce)
+		list, err := u.store.Updates(ctx, updatesAtOnce)
 		if err != nil && ctx.Err() == nil {
-			n.log.WarnContext(ctx, "updates can't be read, will retry", "err", err)
+			u.log.WarnContext(ctx, "updates can't be read, will retry", "err", err)
 		}
-		failed := 0
-		for _, u := range list {
-			done, err := n.updateOne(ctx, u, tries)
-			if err != nil {
-				return
-			}
-			if !done {
-				failed++
-				continue
-			}
-			delete(tries, u.Post)
-			if err := n.store.Told(ctx, u); err != nil && ctx.Err() == nil {
-				n.log.WarnContext(ctx, "an update that was made could not be recorded", "err", err)
-			}
+		var failed atomic.Bool
+		failed.Store(err != nil)
+		var group errgroup.Group
+		group.SetLimit(updatesBeside)
+		for _, one := range list {
+			group.Go(func() error {
+				if err := u.update(ctx, one); err != nil && ctx.Err() == nil {
+					failed.Store(true)
+					u.log.WarnContext(ctx, "an update could not be read or recorded, will retry", "err", err)
+				}
+				return nil
+			})
 		}
-		if len(list) == updatesAtOnce && failed < len(list) {
+		_ = group.Wait()
+		if len(list) == updatesAtOnce && !failed.Load() && ctx.Err() == nil {
 			continue
 		}
 		var again <-chan time.Time
-		if failed > 0 {
-			again = time.After(backoff(failed + 4))
+		if failed.Load() {
+			again = time.After(updatesAgain)
 		}
 		select {
-		case <-n.updates:
+		case <-u.wanted:
 		case <-again:
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -58,52 +75,37 @@ func (n *Notifier) update(ctx context.Context) {
 	}
 }
 
-// updateOne tries one update, once, so that others have their turn; done is false if it is to be tried again. An outage
-// is waited for. The error is ctx's.
-func (n *Notifier) updateOne(ctx context.Context, u outbox.Update, tries map[string]int) (done bool, err error) {
-	var event int64
-	var channel string
-	o, err := n.ask(ctx, patience{odd: 1, lost: 1}, func(Outcome, int) {}, func(ctx context.Context) Outcome {
+// update makes one update and commits that it was made, or dropped as it can't be made. The error is the store's, or ctx's.
+func (u *updater) update(ctx context.Context, one outbox.Update) error {
+	var err error
+	var p *outbox.Post
+	dropped := ""
+	o := u.slack.Ask(ctx, slackapi.Updating, slackapi.Patience{For: updateMost}, func(ctx context.Context) slackapi.Outcome {
 		// Only now, as the wait for Slack may be long.
-		p, err := n.store.SentPost(ctx, u.Post)
-		switch {
-		case err != nil:
-			return storeFailed(err)
-		case p == nil || len(p.Deliveries) == 0:
-			return Outcome{Kind: Sent, Local: true}
+		if p, err = u.store.SentPost(ctx, one.Post); err != nil || p == nil || len(p.Deliveries) == 0 {
+			return slackapi.Outcome{Kind: slackapi.NotAsked}
 		}
-		event, channel = p.Deliveries[0].Event, n.directory.name(p.Channel)
-		var message format.Message
-		holds := true
-		if err := guard(func() {
-			items := n.items(ctx, p.Deliveries)
-			if holds = fits(p, items); holds {
-				message = render(p, items)
-			}
-		}); err != nil {
-			return Outcome{Kind: RefusedMessage, Local: true, Code: "the message can't be made", Detail: err.Error(), Err: err}
+		m, err := u.messages.again(ctx, p)
+		if err != nil {
+			dropped = err.Error()
+			return slackapi.Outcome{Kind: slackapi.NotAsked}
 		}
-		if !holds {
-			return Outcome{Kind: RefusedMessage, Local: true, Code: "the digest would no longer hold all that it shows"}
-		}
-		o := n.slack.update(ctx, p.Channel, p.TS, p.ID, message)
-		n.metrics.updates.WithLabelValues(o.Kind.String()).Inc()
+		o := u.slack.Update(ctx, p.Channel, p.TS, m)
+		u.metrics.updates.WithLabelValues(o.Kind.String()).Inc()
 		return o
 	})
-	if err != nil {
-		return false, err
+	switch {
+	case err != nil:
+		return err
+	case o.Kind == slackapi.Stopped:
+		return o.Err
+	case o.Kind == slackapi.Sent:
+		u.log.InfoContext(ctx, "updated", "event_id", p.Deliveries[0].Event, "channel", u.channels.name(p.Channel))
+	case o.Kind != slackapi.NotAsked:
+		dropped = o.Reason()
 	}
-	switch o.Kind {
-	case Sent:
-		if !o.Local {
-			n.log.InfoContext(ctx, "updated", "event_id", event, "channel", channel)
-		}
-		return true, nil
-	case Later, Unsure:
-		if tries[u.Post]++; tries[u.Post] < updateTries {
-			return false, nil
-		}
+	if dropped != "" {
+		u.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", p.Deliveries[0].Event, "channel", u.channels.name(p.Channel), "err", dropped)
 	}
-	n.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", event, "channel", channel, "err", o.Reason())
-	return true, nil
+	return u.store.Told(ctx, one)
 }

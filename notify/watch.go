@@ -9,6 +9,7 @@ import (
 
 	"allo-slack/format"
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 const (
@@ -74,7 +75,7 @@ func (n *Notifier) watchOnce(ctx context.Context, now time.Time, warned map[stri
 	if err != nil {
 		return err
 	}
-	reasons, err := n.troubles(ctx, now, warned)
+	reasons, err := n.whyStuck(ctx, now, warned)
 	if err != nil {
 		return err
 	}
@@ -99,8 +100,8 @@ func (n *Notifier) watchOnce(ctx context.Context, now time.Time, warned map[stri
 	return n.tellSilence(ctx, now)
 }
 
-// troubles returns why channels are stuck. It warns of each once a day, and sets aside what has waited for too long.
-func (n *Notifier) troubles(ctx context.Context, now time.Time, warned map[string]time.Time) (map[string]string, error) {
+// whyStuck returns why channels are stuck. It warns of each once a day, and sets aside what has waited for too long.
+func (n *Notifier) whyStuck(ctx context.Context, now time.Time, warned map[string]time.Time) (map[string]string, error) {
 	list, err := n.store.Troubles(ctx)
 	if err != nil {
 		return nil, err
@@ -111,8 +112,7 @@ func (n *Notifier) troubles(ctx context.Context, now time.Time, warned map[strin
 			return nil, err
 		} else if !waits {
 			// It was sent elsewhere by hand: nothing will come to show that the channel is well.
-			n.troubled.Delete(t.Channel)
-			if err := n.store.ClearTrouble(ctx, t.Channel); err != nil {
+			if _, err := n.troubles.over(ctx, t.Channel); err != nil {
 				return nil, err
 			}
 			continue
@@ -123,7 +123,7 @@ func (n *Notifier) troubles(ctx context.Context, now time.Time, warned map[strin
 		}
 		warned[t.Channel] = now
 		n.log.WarnContext(ctx, "channel has refused messages for days; what it holds is set aside after 30 days",
-			"channel", n.directory.name(t.Channel), "since", t.Since.UTC().Format(time.RFC3339), "err", t.Reason, "todo", channelTodo(t.Reason))
+			"channel", n.directory.name(t.Channel), "since", t.Since.UTC().Format(time.RFC3339), "err", t.Reason, "todo", slackapi.ChannelTodo(t.Reason))
 		moved, err := n.store.SetAsideOld(ctx, t.Channel, t.Reason, now.Add(-deadAfter), now)
 		if err != nil {
 			return nil, err
@@ -149,7 +149,7 @@ func (n *Notifier) tellStuck(ctx context.Context, at outbox.Stuck, reason string
 	case stuck:
 		note.Head = fmt.Sprintf("%s: %s since %s", name, count(at.Waiting, "message waits", "messages wait"), n.clock(at.Oldest))
 		if reason != "" {
-			note.Lines = append(note.Lines, "Slack says: "+reason, channelTodo(reason))
+			note.Lines = append(note.Lines, "Slack says: "+reason, slackapi.ChannelTodo(reason))
 		}
 		if at.Aside == 0 && now.Sub(at.Oldest) > oldNews {
 			note.Every = tellOldEvery
@@ -162,7 +162,7 @@ func (n *Notifier) tellStuck(ctx context.Context, at outbox.Stuck, reason string
 			note.Lines = append(note.Lines, count(at.Aside, "message was", "messages were")+" set aside")
 		}
 		note.Lines = append(note.Lines, "Set aside since Slack said: "+at.Reason)
-		if todo := wayTodo(at.Reason); todo != "" {
+		if todo := slackapi.WayTodo(at.Reason); todo != "" {
 			note.Lines = append(note.Lines, todo)
 		}
 		note.Lines = append(note.Lines, "See them with: allo-slack failed. Send them again with: allo-slack replay")

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// attempt is another attempt that is about to be made.
+var attempt = Transition{Form: Message, Tries: 1, Doubt: true}
+
 // What is being posted waits as much as what is not: everything that counts or lists what waits tells of it.
 func TestWhatIsInDoubtWaits(t *testing.T) {
 	s, _ := openTemp(t)
@@ -33,34 +36,28 @@ func TestWhatIsInDoubtWaits(t *testing.T) {
 	}
 
 	for _, step := range []struct {
-		reason string
-		commit func(reason string) error
+		to   Transition
+		tick Tick
 	}{
-		{"HTTP 500", func(reason string) error { return s.InDoubt(ctx, p, reason, false) }},
-		{"message_limit_exceeded", func(reason string) error { return s.NotTaken(ctx, p, Answer{Reason: reason}, Tick{At: start}) }},
-		{"HTTP 403", func(reason string) error {
-			return s.NotTaken(ctx, p, Answer{Reason: reason, Attempt: true}, Tick{At: start})
-		}},
+		{Transition{Reason: "HTTP 500", Doubt: true}, Tick{}},
+		{Transition{Reason: "message_limit_exceeded", Tries: -1}, Tick{At: start}},
+		{Transition{Reason: "HTTP 403"}, Tick{At: start}},
 	} {
-		if err := step.commit(step.reason); err != nil {
-			t.Fatal(err)
-		}
-		if at, err := s.StuckAt(ctx, "C1"); err != nil || at.Why != step.reason {
-			t.Errorf("the channel is stuck for %q (%v), want %q", at.Why, err, step.reason)
+		mustSettle(t, s, p, step.to, step.tick)
+		if at, err := s.StuckAt(ctx, "C1"); err != nil || at.Why != step.to.Reason {
+			t.Errorf("the channel is stuck for %q (%v), want %q", at.Why, err, step.to.Reason)
 		}
 		list, err := s.Failed(ctx, start, 10)
 		if err != nil || len(list) != 3 {
 			t.Fatalf("failed: %+v, %v; want the post's two and what waits behind them", list, err)
 		}
 		for _, f := range list {
-			if f.Aside || f.Reason != step.reason {
-				t.Errorf("failed: %+v, want one that waits for %q", f, step.reason)
+			if f.Aside || f.Reason != step.to.Reason {
+				t.Errorf("failed: %+v, want one that waits for %q", f, step.to.Reason)
 			}
 		}
 	}
-	if err := s.Sent(ctx, p, Shown{TS: "1.0"}, Tick{At: start}); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0"}}, Tick{At: start})
 	if list, err := s.Failed(ctx, start, 10); err != nil || len(list) != 0 {
 		t.Errorf("failed: %+v, %v; want nothing any more", list, err)
 	}
@@ -68,29 +65,23 @@ func TestWhatIsInDoubtWaits(t *testing.T) {
 
 // What a post holds can be sent elsewhere by hand, unless Slack may have it and nobody has looked.
 func TestReplayOfWhatIsBeingPosted(t *testing.T) {
-	notTaken := func(s *Store, p *Post) error {
-		return s.NotTaken(t.Context(), p, Answer{Reason: "HTTP 403", Attempt: true}, Tick{At: start})
-	}
-	looked := func(s *Store, p *Post) error { return s.InDoubt(t.Context(), p, "HTTP 500", true) }
-	again := func(s *Store, p *Post) error {
-		return errors.Join(looked(s, p), s.Attempt(t.Context(), p, Message, Tick{At: start}))
-	}
-	nothing := func(*Store, *Post) error { return nil }
+	notTaken := Transition{Reason: "HTTP 403"}
+	looked := Transition{Reason: "HTTP 500", Doubt: true, Looked: true}
 	for _, c := range []struct {
 		name      string
-		before    func(*Store, *Post) error
+		before    []Transition
 		chosen    []int // of the post's two deliveries
 		elsewhere bool
 		want      Replayed
 		there     []string
 		gone      bool // the post
 	}{
-		{"not taken", notTaken, []int{0}, true, Replayed{Sent: 1}, []string{"0"}, true},
-		{"in doubt, all of it", nothing, []int{0, 1}, true, Replayed{InDoubt: 2}, nil, false},
-		{"in doubt, a part", nothing, []int{1}, true, Replayed{InDoubt: 1}, nil, false},
-		{"looked for", looked, []int{0, 1}, true, Replayed{Sent: 2}, []string{"0", "1"}, true},
-		{"looked for, and tried again", again, []int{0, 1}, true, Replayed{InDoubt: 2}, nil, false},
-		{"to the same channel", nothing, []int{0, 1}, false, Replayed{Already: 2}, nil, false},
+		{"not taken", []Transition{notTaken}, []int{0}, true, Replayed{Sent: 1}, []string{"0"}, true},
+		{"in doubt, all of it", nil, []int{0, 1}, true, Replayed{InDoubt: 2}, nil, false},
+		{"in doubt, a part", nil, []int{1}, true, Replayed{InDoubt: 1}, nil, false},
+		{"looked for", []Transition{looked}, []int{0, 1}, true, Replayed{Sent: 2}, []string{"0", "1"}, true},
+		{"looked for, and tried again", []Transition{looked, attempt}, []int{0, 1}, true, Replayed{InDoubt: 2}, nil, false},
+		{"to the same channel", nil, []int{0, 1}, false, Replayed{Already: 2}, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := openTemp(t)
@@ -99,8 +90,8 @@ func TestReplayOfWhatIsBeingPosted(t *testing.T) {
 				mustAdd(t, s, call(fmt.Sprint(i), "C1"))
 			}
 			p := take(t, s, "C1", 2)
-			if err := c.before(s, p); err != nil {
-				t.Fatal(err)
+			for _, to := range c.before {
+				mustSettle(t, s, p, to, Tick{At: start})
 			}
 			sel := Selection{}
 			for _, i := range c.chosen {
@@ -120,7 +111,7 @@ func TestReplayOfWhatIsBeingPosted(t *testing.T) {
 			if got := waiting(t, s, "C2"); !slices.Equal(got, want) {
 				t.Errorf("waiting in the other channel: %q, want %q", got, want)
 			}
-			if err := s.Attempt(ctx, p, Message, Tick{At: start}); errors.Is(err, ErrGone) != c.gone || err != nil && !c.gone {
+			if err := s.Settle(ctx, p, attempt, Tick{At: start}); errors.Is(err, ErrGone) != c.gone || err != nil && !c.gone {
 				t.Errorf("the next attempt: %v, want ErrGone: %v", err, c.gone)
 			}
 			if c, err := s.Counts(ctx); err != nil || c.Waiting != 3 {
@@ -134,14 +125,12 @@ func TestReplayOfWhatIsBeingPosted(t *testing.T) {
 func TestANameThatChangesItsID(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		state func(s *Store, p *Post) error // of the old channel's open post
-		waits bool                          // for what Slack may have
+		to    Transition // of the old channel's open post
+		waits bool       // for what Slack may have
 	}{
-		{"nothing is being posted", func(s *Store, p *Post) error { return s.Release(t.Context(), p, Tick{At: start}) }, false},
-		{"surely not taken", func(s *Store, p *Post) error {
-			return s.NotTaken(t.Context(), p, Answer{Reason: "is_archived", Attempt: true}, Tick{At: start})
-		}, false},
-		{"in doubt", func(*Store, *Post) error { return nil }, true},
+		{"nothing is being posted", Transition{Fate: Back}, false},
+		{"surely not taken", Transition{Reason: "is_archived"}, false},
+		{"in doubt", Transition{Doubt: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := openTemp(t)
@@ -152,13 +141,9 @@ func TestANameThatChangesItsID(t *testing.T) {
 			for i := range 4 {
 				mustAdd(t, s, call(fmt.Sprint(i), "#a"))
 			}
-			if err := s.SetAside(ctx, take(t, s, "C1", 1), "no", Tick{At: start}); err != nil {
-				t.Fatal(err)
-			}
+			mustSettle(t, s, take(t, s, "C1", 1), Transition{Fate: Aside, Reason: "no"}, Tick{At: start})
 			p := take(t, s, "C1", 1)
-			if err := c.state(s, p); err != nil {
-				t.Fatal(err)
-			}
+			mustSettle(t, s, p, c.to, Tick{At: start})
 			err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C2", Name: "a"})
 			if errors.Is(err, ErrPosting) != c.waits || err != nil && !c.waits {
 				t.Fatalf("resolved: %v, want ErrPosting: %v", err, c.waits)
@@ -168,9 +153,7 @@ func TestANameThatChangesItsID(t *testing.T) {
 				if got := waiting(t, s, "C1"); len(got) != 3 {
 					t.Errorf("waiting in the old channel: %q, want all but the post's", got)
 				}
-				if err := s.Release(ctx, p, Tick{At: start}); err != nil {
-					t.Fatal(err)
-				}
+				mustSettle(t, s, p, Transition{Fate: Back}, Tick{At: start})
 				if err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C2", Name: "a"}); err != nil {
 					t.Fatal(err)
 				}
@@ -253,9 +236,7 @@ func TestWhatBecomesKnownWhileAPostIsBegun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Sent(ctx, p, Shown{TS: "1.0"}, Tick{At: start}); err != nil {
-				t.Fatal(err)
-			}
+			mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0"}}, Tick{At: start})
 			if list, err := s.Updates(ctx, 10); err != nil || len(list) != c.want {
 				t.Errorf("%d updates (%v), want %d", len(list), err, c.want)
 			}
@@ -268,9 +249,7 @@ func TestARefusedPostLeavesNothing(t *testing.T) {
 	s, _ := openTemp(t)
 	mustAdd(t, s, call("1", "C1"))
 	for range 100 {
-		if err := s.Release(t.Context(), take(t, s, "C1", 1), Tick{At: start}); err != nil {
-			t.Fatal(err)
-		}
+		mustSettle(t, s, take(t, s, "C1", 1), Transition{Fate: Back}, Tick{At: start})
 	}
 	var posts int
 	if err := s.db.QueryRow(`SELECT count(*) FROM posts`).Scan(&posts); err != nil || posts != 0 {
@@ -291,14 +270,12 @@ func TestAttemptsByTheClockOfSlack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Attempt(t.Context(), p, Message, Tick{At: start, Early: theirs.Add(time.Minute), Late: theirs.Add(time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, attempt, Tick{At: start, Early: theirs.Add(time.Minute), Late: theirs.Add(time.Hour)})
 	s.Close()
 	s = reopen(t, url)
-	again, err := s.OpenPost(t.Context(), "C1")
-	if err != nil || again == nil || !again.FirstAttempt.Equal(theirs) || !again.LastAttempt.Equal(theirs.Add(time.Hour)) {
-		t.Errorf("the post is %+v (%v), want attempts from %v to an hour later", again, err, theirs)
+	open, err := s.OpenPost(t.Context(), "C1")
+	if err != nil || open == nil || !open.FirstAttempt.Equal(theirs) || !open.LastAttempt.Equal(theirs.Add(time.Hour)) {
+		t.Errorf("the post is %+v (%v), want attempts from %v to an hour later", open, err, theirs)
 	}
 	pace, err := s.Pace(t.Context(), start.Add(-time.Minute))
 	if err != nil || !pace.Channels["C1"].Equal(start) {
@@ -321,7 +298,7 @@ func TestWhatIsInDoubtInADeadChannelGoesAside(t *testing.T) {
 		if want := map[bool]int64{false: 2, true: 0}[young]; n != want || err != nil {
 			t.Errorf("with a young one beside it %v: %d went aside (%v), want %d", young, n, err, want)
 		}
-		if err := s.Attempt(t.Context(), p, Message, Tick{At: start}); errors.Is(err, ErrGone) == young {
+		if err := s.Settle(t.Context(), p, attempt, Tick{At: start}); errors.Is(err, ErrGone) == young {
 			t.Errorf("with a young one beside it %v: the next attempt %v", young, err)
 		}
 	}

@@ -161,6 +161,14 @@ func take(t testing.TB, s *Store, channel string, n int) *Post {
 	return p
 }
 
+// mustSettle settles a post, or leaves it open.
+func mustSettle(t testing.TB, s *Store, p *Post, to Transition, tick Tick) {
+	t.Helper()
+	if err := s.Settle(t.Context(), p, to, tick); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAPostIsFoundInDoubtAfterACrash(t *testing.T) {
 	s, url := openTemp(t)
 	mustAdd(t, s, call("1", "C1"))
@@ -186,24 +194,22 @@ func TestAPostIsFoundInDoubtAfterACrash(t *testing.T) {
 
 func TestSettling(t *testing.T) {
 	tick := Tick{At: start.Add(time.Second), Tokens: 7}
-	for name, step := range map[string]struct {
-		settle  func(*Store, *Post) error
+	for _, step := range []struct {
+		to      Transition
 		waiting int
 		aside   int
 	}{
-		"sent":      {func(s *Store, p *Post) error { return s.Sent(context.Background(), p, Shown{TS: "1.2"}, tick) }, 0, 0},
-		"split":     {func(s *Store, p *Post) error { return s.Split(context.Background(), p, tick) }, 2, 0},
-		"released":  {func(s *Store, p *Post) error { return s.Release(context.Background(), p, tick) }, 2, 0},
-		"set aside": {func(s *Store, p *Post) error { return s.SetAside(context.Background(), p, "msg_too_long", tick) }, 0, 2},
+		{Transition{Fate: Sent, Shown: Shown{TS: "1.2"}}, 0, 0},
+		{Transition{Fate: Split}, 2, 0},
+		{Transition{Fate: Back}, 2, 0},
+		{Transition{Fate: Aside, Reason: "msg_too_long"}, 0, 2},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(step.to.Fate.String(), func(t *testing.T) {
 			s, _ := openTemp(t)
 			mustAdd(t, s, call("1", "C1"))
 			mustAdd(t, s, call("2", "C1"))
 			p := take(t, s, "C1", 2)
-			if err := step.settle(s, p); err != nil {
-				t.Fatal(err)
-			}
+			mustSettle(t, s, p, step.to, tick)
 			if open, err := s.OpenPost(t.Context(), "C1"); err != nil || open != nil {
 				t.Errorf("still open: %+v, %v", open, err)
 			}
@@ -216,7 +222,7 @@ func TestSettling(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, d := range list {
-				if d.Alone != (name == "split") {
+				if d.Alone != (step.to.Fate == Split) {
 					t.Errorf("delivery %d: alone = %v", d.ID, d.Alone)
 				}
 			}
@@ -300,9 +306,7 @@ func TestPurgeKeepsWhatIsNotDelivered(t *testing.T) {
 	s, _ := openTemp(t)
 	mustAdd(t, s, call("sent", "C1"))
 	p := take(t, s, "C1", 1)
-	if err := s.Sent(t.Context(), p, Shown{TS: "1.0"}, Tick{At: start}); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0"}}, Tick{At: start})
 	mustAdd(t, s, call("waiting", "C1"))
 	mustAdd(t, s, call("unrouted"))
 	young := call("young")

@@ -19,13 +19,18 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	e.Asks, e.Answers, e.Subject, e.State, e.Change, e.Thread.Retell = "x", "x", "s", "1", true, true
 	mustAdd(t, s, e)
 	p := post(t, s, 1, 0, Shown{})
+	mustSettle(t, s, p, Transition{Form: Plain, Tries: 1, Reason: "no", Top: true}, Tick{At: start})
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Parts: 1, Retell: true}}, Tick{At: start})
+	mustAdd(t, s, text("2", "a", 0))
+	post(t, s, 1, 0, Shown{TS: "2.0"}) // a reply
+	mustAdd(t, s, text("3", "a", 0))
+	for _, fate := range []Fate{Split, Back, Aside} {
+		mustSettle(t, s, post(t, s, 1, 0, Shown{}), Transition{Fate: fate, Reason: "no"}, Tick{At: start})
+	}
 	steps := []error{
-		s.Attempt(ctx, p, Plain, Tick{At: start}), s.NotTaken(ctx, p, Answer{Reason: "no", Attempt: true}, Tick{At: start}), s.Unthread(ctx, p),
-		s.Sent(ctx, p, Shown{TS: "1.0", Parts: 1, Retell: true}, Tick{At: start}), s.Tell(ctx, "C1"), s.Told(ctx, Update{}),
+		s.Tell(ctx, "C1"), s.Told(ctx, Update{}),
 		s.Resolve(ctx, Channel{Ref: "#a", ID: "C1"}), s.Pause(ctx, start),
 	}
-	mustAdd(t, s, text("2", "a", 0))
-	steps = append(steps, s.SetAside(ctx, post(t, s, 1, 0, Shown{}), "no", Tick{At: start}))
 	_, err := s.Replay(ctx, Selection{From: "C1"}, start)
 	steps = append(steps, err)
 	_, err = s.SetAsideOld(ctx, "C1", "old", start, start)

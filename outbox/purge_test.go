@@ -1,8 +1,6 @@
 package outbox
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -70,7 +68,8 @@ func TestNothingOfAPersonOutlivesItsTime(t *testing.T) {
 	e.Asks, e.Answers, e.Subject, e.State, e.Change = "x", "x", "contact:1", "1", true
 	mustAdd(t, s, e)
 	p := post(t, s, 1, 0, Shown{})
-	if err := errors.Join(s.Sent(ctx, p, Shown{TS: "1.0", Parts: 0, Retell: true}, Tick{At: start}), s.SetUser(ctx, User{Email: "x@example.com", At: start})); err != nil {
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Parts: 0, Retell: true}}, Tick{At: start})
+	if err := s.SetUser(ctx, User{Email: "x@example.com", At: start}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Purge(ctx, start.Add(48*time.Hour)); err != nil {
@@ -159,9 +158,7 @@ func TestPurgeTakesAsManyStepsAsItNeeds(t *testing.T) {
 		e := call(fmt.Sprint(i), "C1")
 		mustAdd(t, s, e)
 		p := take(t, s, "C1", 1)
-		if err := s.Sent(context.Background(), p, Shown{TS: "1.0"}, Tick{At: start}); err != nil {
-			t.Fatal(err)
-		}
+		mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0"}}, Tick{At: start})
 	}
 	mustPurge(t, s, start.Add(time.Hour), purgeStep+50)
 	for _, table := range []string{"events", "deliveries", "posts", "dedupe"} {

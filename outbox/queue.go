@@ -44,7 +44,9 @@ type Post struct {
 	Channel      string // Slack's id
 	Thread       string // the ts that it is a reply to; "" is the top of the channel
 	Form         Form
-	Doubt        bool // Slack may have it
+	Doubt        bool   // Slack may have it
+	Looked       bool   // its history was read since the last attempt and didn't show it (or never will be), so that it may be sent elsewhere by hand
+	Reason       string // why Slack doesn't have it, as it was said last; "" if nothing went wrong
 	Attempts     int
 	FirstAttempt time.Time
 	LastAttempt  time.Time
@@ -151,8 +153,8 @@ func (s *Store) OpenPost(ctx context.Context, channel string) (*Post, error) {
 func (s *Store) post(ctx context.Context, where, arg string) (*Post, error) {
 	var p Post
 	var first, last int64
-	err := s.db.QueryRowContext(ctx, `SELECT id, channel, thread, form, doubt, attempts, first_attempt, last_attempt, ts FROM posts WHERE `+where, arg).
-		Scan(&p.ID, &p.Channel, &p.Thread, &p.Form, &p.Doubt, &p.Attempts, &first, &last, &p.TS)
+	err := s.db.QueryRowContext(ctx, `SELECT id, channel, thread, form, doubt, looked, reason, attempts, first_attempt, last_attempt, ts FROM posts WHERE `+where, arg).
+		Scan(&p.ID, &p.Channel, &p.Thread, &p.Form, &p.Doubt, &p.Looked, &p.Reason, &p.Attempts, &first, &last, &p.TS)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

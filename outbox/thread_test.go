@@ -33,9 +33,7 @@ func post(t testing.TB, s *Store, n int, after time.Duration, shown Shown) *Post
 		return p
 	}
 	shown.Thread = p.Thread
-	if err := s.Sent(t.Context(), p, shown, Tick{At: start.Add(after)}); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: shown}, Tick{At: start.Add(after)})
 	return p
 }
 
@@ -91,16 +89,12 @@ func TestAThreadThatTakesNoRepliesIsLeft(t *testing.T) {
 	post(t, s, 1, 0, Shown{TS: "1.0"})
 	mustAdd(t, s, text("2", "a", time.Minute))
 	p := post(t, s, 1, time.Minute, Shown{})
-	if err := s.Unthread(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, Transition{Top: true}, Tick{})
 	open, err := s.OpenPost(t.Context(), "C1")
 	if err != nil || open.Thread != "" || open.ID != p.ID {
 		t.Fatalf("open post = %+v, %v; want the same post at the top", open, err)
 	}
-	if err := s.Sent(t.Context(), p, Shown{TS: "2.0"}, Tick{At: start.Add(time.Minute)}); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "2.0"}}, Tick{At: start.Add(time.Minute)})
 	mustAdd(t, s, text("3", "a", 2*time.Minute))
 	if got := post(t, s, 1, 2*time.Minute, Shown{TS: "3.0"}); got.Thread != "2.0" {
 		t.Errorf("thread = %q, want the new one, 2.0", got.Thread)
@@ -184,9 +178,7 @@ func TestWhatJoinsWhileTheFirstMessageIsOnItsWay(t *testing.T) {
 	second := text("2", "call:1", 2*time.Second)
 	second.Thread.Retell = true
 	mustAdd(t, s, second)
-	if err := s.Sent(t.Context(), p, Shown{TS: "1.0", Retell: true}, Tick{At: start.Add(3 * time.Second)}); err != nil {
-		t.Fatal(err)
-	}
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Retell: true}}, Tick{At: start.Add(3 * time.Second)})
 	if got := updates(t, s); len(got) != 1 {
 		t.Errorf("updates = %v, want one", got)
 	}

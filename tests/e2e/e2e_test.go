@@ -27,7 +27,12 @@ type rig struct {
 
 func newRig(t *testing.T, rules string, channels ...string) *rig {
 	t.Helper()
-	options := fakeslack.Options{Token: process.Token}
+	return newRigWith(t, rules, fakeslack.Options{}, channels...)
+}
+
+func newRigWith(t *testing.T, rules string, options fakeslack.Options, channels ...string) *rig {
+	t.Helper()
+	options.Token = process.Token
 	for _, name := range channels {
 		options.Channels = append(options.Channels, fakeslack.Channel{Name: name})
 	}

@@ -119,7 +119,7 @@ func (d *disk) delivered(n int, at time.Time, crashed bool) {
 		}
 		p, err := store.Begin(ctx, "C1", outbox.Digest, waiting, outbox.Tick{At: at})
 		if err == nil {
-			err = store.Sent(ctx, p, outbox.Shown{TS: "1.0"}, outbox.Tick{At: at})
+			err = store.Settle(ctx, p, outbox.Transition{Fate: outbox.Sent, Shown: outbox.Shown{TS: "1.0"}}, outbox.Tick{At: at})
 		}
 		if err != nil {
 			d.t.Fatal(err)

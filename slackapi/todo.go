@@ -1,9 +1,9 @@
-package notify
+package slackapi
 
 import "strings"
 
-// channelTodo says what a person can do about a channel that refuses messages, or whose messages get no further.
-func channelTodo(reason string) string {
+// ChannelTodo says what a person can do about a channel that refuses messages, or whose messages get no further.
+func ChannelTodo(reason string) string {
 	switch code(reason) {
 	case "channel_not_found":
 		return "create the channel or mend its name in rules.yaml; for a private one type /invite @allo-slack in it"
@@ -12,20 +12,23 @@ func channelTodo(reason string) string {
 	case "is_archived":
 		return "unarchive the channel, or name another in rules.yaml and send what waits there: allo-slack replay -from CHANNEL -channel OTHER"
 	}
-	if todo := wayTodo(reason); todo != "" {
+	if todo := WayTodo(reason); todo != "" {
 		return todo
 	}
 	return "let the app post in this channel (channel settings, posting permissions)"
 }
 
+// HistoryUnread begins the reason of a post that is in doubt as its history isn't read.
+const HistoryUnread = "history not read: "
+
 // code is what a reason begins with, which says what is wrong (see Outcome.Reason).
 func code(reason string) string {
-	code, _, _ := strings.Cut(strings.TrimPrefix(reason, unreadable), ":")
+	code, _, _ := strings.Cut(strings.TrimPrefix(reason, HistoryUnread), ":")
 	return code
 }
 
-// wayTodo says what a person can do about what is wrong on the way to any channel; "" if nothing is.
-func wayTodo(reason string) string {
+// WayTodo says what a person can do about what is wrong on the way to any channel; "" if nothing is.
+func WayTodo(reason string) string {
 	code := code(reason)
 	switch {
 	case strings.HasPrefix(code, "HTTP 4"), strings.HasPrefix(code, "an answer that"):

@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"context"
@@ -72,13 +72,23 @@ func (g *gate) passed() (was bool) {
 	return was
 }
 
-// shutFor shuts the gate, or keeps it shut, with a try every so often; it reports whether it was open.
-func (g *gate) shutFor(every time.Duration) (was bool) {
+// shutFor shuts the gate, or keeps it shut, with a try every so often; it reports whether it was open. With tried it ends
+// the caller's try.
+func (g *gate) shutFor(every time.Duration, tried bool) (was bool) {
 	g.change(func() {
 		was = !g.shut
-		g.shut, g.trying, g.every, g.last = true, false, every, time.Now()
+		g.shut, g.every, g.last = true, every, time.Now()
+		if tried {
+			g.trying = false
+		}
 	})
 	return was
+}
+
+func (g *gate) isShut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shut
 }
 
 // left says that whoever tried learned nothing.

@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func TestOneTriesForAll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const every, callers, fails = 5 * time.Second, 10, 7
 		g := newGate()
-		if !g.shutFor(every) {
+		if !g.shutFor(every, true) {
 			t.Error("shutting it says that it was shut before")
 		}
 		began := time.Now()
@@ -67,7 +67,7 @@ func TestOneTriesForAll(t *testing.T) {
 						}
 						break
 					}
-					if g.shutFor(every) {
+					if g.shutFor(every, true) {
 						t.Error("keeping it shut says that it was open")
 					}
 				}
@@ -95,7 +95,7 @@ func TestOneTriesForAll(t *testing.T) {
 func TestALongTry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
-		g.shutFor(time.Second)
+		g.shutFor(time.Second, true)
 		if !mustEnter(t, g) {
 			t.Fatal("no try")
 		}
@@ -117,7 +117,7 @@ func TestALongTry(t *testing.T) {
 func TestWhoLeavesMakesRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
-		g.shutFor(5 * time.Second)
+		g.shutFor(5*time.Second, true)
 		began := time.Now()
 		if !mustEnter(t, g) {
 			t.Fatal("no try")
@@ -134,7 +134,7 @@ func TestWhoLeavesMakesRoom(t *testing.T) {
 		if got := <-second; got != 8*time.Second {
 			t.Errorf("the second tried after %v, want at once after the first left, 8 s", got)
 		}
-		g.shutFor(5 * time.Second)
+		g.shutFor(5*time.Second, true)
 		g.left() // nobody tries: nothing changes
 		began = time.Now()
 		if !mustEnter(t, g) || time.Since(began) != 5*time.Second {
@@ -147,11 +147,11 @@ func TestWhoLeavesMakesRoom(t *testing.T) {
 func TestShutAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
-		g.shutFor(5 * time.Second)
+		g.shutFor(5*time.Second, true)
 		began := time.Now()
 		go func() {
 			<-time.After(3 * time.Second)
-			g.shutFor(5 * time.Second)
+			g.shutFor(5*time.Second, true)
 		}()
 		if !mustEnter(t, g) || time.Since(began) != 8*time.Second {
 			t.Errorf("tried after %v, want 8 s", time.Since(began))
@@ -162,7 +162,7 @@ func TestShutAgain(t *testing.T) {
 func TestCancelAtTheGate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
-		g.shutFor(time.Hour)
+		g.shutFor(time.Hour, true)
 		why := errors.New("why")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var all sync.WaitGroup
@@ -200,7 +200,7 @@ func TestSleepingUntilTheGateShuts(t *testing.T) {
 		}
 		go func() {
 			<-time.After(3 * time.Second)
-			g.shutFor(5 * time.Second)
+			g.shutFor(5*time.Second, true)
 		}()
 		if got, err := slept(t.Context(), time.Minute); got != 13*time.Second || err != nil {
 			t.Errorf("until %v, %v, want until it was shut, 13 s", got, err)

@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"bytes"
@@ -50,7 +50,8 @@ type watcher struct {
 	large chan struct{} // held by who reads a long answer
 }
 
-func newWatcher(next http.RoundTripper) watcher {
+// Transport is what a Client's calls go through on top of the next transport.
+func Transport(next http.RoundTripper) http.RoundTripper {
 	return watcher{next, make(chan struct{}, largeAtOnce)}
 }
 
@@ -130,7 +131,7 @@ func HTTPClient() *http.Client {
 	transport.MaxIdleConnsPerHost = 32
 	transport.ResponseHeaderTimeout = 25 * time.Second
 	return &http.Client{
-		Transport:     newWatcher(transport),
+		Transport:     Transport(transport),
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"net/http"
@@ -62,7 +62,10 @@ func (c *slackClock) now() (early, late time.Time, told bool) {
 		return at, at, true
 	}
 	if at, ok := c.date.now(now); ok {
-		return earlier(at, now), later(at, now), true
+		if at.Before(now) {
+			return at, now, true
+		}
+		return now, at, true
 	}
 	return now, now, false
 }

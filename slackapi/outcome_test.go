@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"fmt"
@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"allo-slack/format"
 )
 
 // verdict is what of an Outcome decides what is done next.
@@ -135,7 +133,7 @@ func TestOutcomes(t *testing.T) {
 			t.Parallel()
 			client, url, ctx := HTTPClient(), "", t.Context()
 			url, ctx = r.at(t, ctx, client)
-			o := newClient(testToken, url, client).post(ctx, place{channel: "C1"}, "the-id", format.Message{Text: usual})
+			o := New(Config{Token: testToken, URL: url, HTTP: client}).Post(ctx, Place{Channel: "C1"}, Message{ID: "the-id", Text: usual})
 			got := verdict{o.Kind, o.Answered, o.Bounded, o.Strange, o.RetryAfter}
 			if got != r.want {
 				t.Errorf("got %s %+v (%s, %v), want %s %+v", got.kind, got, o.Reason(), o.Err, r.want.kind, r.want)
@@ -172,7 +170,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				http.Redirect(w, r, elsewhere.URL+r.URL.Path, code)
 			}))
 			defer server.Close()
-			o := newClient(testToken, server.URL, HTTPClient()).post(t.Context(), place{channel: "C1"}, "the-id", format.Message{Text: "hello"})
+			o := New(Config{Token: testToken, URL: server.URL, HTTP: HTTPClient()}).Post(t.Context(), Place{Channel: "C1"}, Message{ID: "the-id", Text: "hello"})
 			if o.Kind != Unsure || o.Answered {
 				t.Errorf("got %s, answered %v, want unsure and not answered", o.Kind, o.Answered)
 			}
@@ -194,7 +192,7 @@ func TestReasons(t *testing.T) {
 	} {
 		client := HTTPClient()
 		url, ctx := says(c.answer)(t, t.Context(), client)
-		o := newClient(testToken, url, client).post(ctx, place{channel: "C1"}, "the-id", format.Message{Text: "hello"})
+		o := New(Config{Token: testToken, URL: url, HTTP: client}).Post(ctx, Place{Channel: "C1"}, Message{ID: "the-id", Text: "hello"})
 		if o.Reason() != c.want {
 			t.Errorf("got %q, want %q", o.Reason(), c.want)
 		}
@@ -209,7 +207,7 @@ func TestReplies(t *testing.T) {
 	} {
 		client := HTTPClient()
 		url, ctx := says(c.answer)(t, t.Context(), client)
-		o := newClient(testToken, url, client).post(ctx, place{channel: "C1", thread: "1.000001"}, "the-id", format.Message{Text: "hello"})
+		o := New(Config{Token: testToken, URL: url, HTTP: client}).Post(ctx, Place{Channel: "C1", Thread: "1.000001"}, Message{ID: "the-id", Text: "hello"})
 		if o.Kind != Sent || o.TS != "2.000001" || o.Thread != c.want {
 			t.Errorf("got %s %q in thread %q, want sent 2.000001 in %q", o.Kind, o.TS, o.Thread, c.want)
 		}
@@ -225,7 +223,7 @@ func TestRequest(t *testing.T) {
 		got = r
 		reply(http.StatusOK, `{"ok":true,"ts":"1.000001"}`)(w, r)
 	})(t, t.Context(), client)
-	newClient(testToken, url, client).post(ctx, place{"C1", "0.5", true}, "the-id", format.Message{Text: "hello"})
+	New(Config{Token: testToken, URL: url, HTTP: client}).Post(ctx, Place{Channel: "C1", Thread: "0.5"}, Message{ID: "the-id", Text: "hello", Broadcast: true})
 	if got == nil {
 		t.Fatal("nothing came")
 	}

@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Kind is what an answer of Slack's, or its absence, means for a post.
+// Kind is what an answer of Slack's, or its absence, means.
 type Kind int
 
-// The kinds of outcomes. Every send has exactly one.
+// The kinds of outcomes. Every call has exactly one; of a call that isn't about a message Sent says that it succeeded.
 const (
 	Unsure         Kind = iota // Slack may have it: look before it is sent again
 	Sent                       // Slack has it
@@ -23,10 +23,14 @@ const (
 	RefusedThread              // this thread can't be replied to
 	RefusedChannel             // nothing can be posted in this channel
 	RefusedToken               // nothing can be posted at all
+	Missing                    // it was looked for, and Slack doesn't show it
+	Unreadable                 // it was looked for where nothing can be read, so it isn't known
+	NotAsked                   // nothing was asked of Slack, as the caller had something else to do first
+	Stopped                    // the caller was told to stop before Slack answered
 )
 
 func (k Kind) String() string {
-	return [...]string{"unsure", "sent", "wait", "later", "message refused", "thread refused", "channel refused", "token refused"}[k]
+	return [...]string{"unsure", "sent", "wait", "later", "message refused", "thread refused", "channel refused", "token refused", "missing", "unreadable", "not asked", "stopped"}[k]
 }
 
 // Outcome is what became of one call to Slack.
@@ -39,7 +43,7 @@ type Outcome struct {
 	Bounded    bool          // with Later and Unsure: not tried for ever
 	Answered   bool          // it was Slack that answered: it isn't away
 	Strange    bool          // something answered, but not as Slack does: that says nothing of Slack as a whole
-	Local      bool          // nothing was asked of Slack: our own store failed, or knew it already
+	At         time.Time     // when it was known
 	Code       string        // Slack's error, or a word for what broke
 	Detail     string        // what Slack adds: which block is invalid, which scope is missing
 	Err        error
@@ -171,7 +175,7 @@ func decide(ts string, err error, w *wire) Outcome {
 	var refused slack.SlackErrorResponse
 	switch {
 	case w.status == http.StatusTooManyRequests:
-		return limited(err, w)
+		return readLimit(err, w)
 	case errors.As(err, &refused) && refused.Err != "":
 		return answered(refused)
 	case err == nil && w.answer.is("ok") && ts != "":
@@ -200,13 +204,8 @@ func decide(ts string, err error, w *wire) Outcome {
 	return Outcome{Kind: Later, Code: "no connection", Err: err}
 }
 
-// storeFailed is the outcome of a call that wasn't made.
-func storeFailed(err error) Outcome {
-	return Outcome{Kind: Later, Local: true, Code: "store", Detail: err.Error(), Err: err}
-}
-
-// limited reads a 429. Without a Retry-After it is the free plan's message_limit_exceeded.
-func limited(err error, w *wire) Outcome {
+// readLimit reads a 429. Without a Retry-After it is the free plan's message_limit_exceeded.
+func readLimit(err error, w *wire) Outcome {
 	o := Outcome{Kind: Wait, Answered: true, Code: "ratelimited", Err: err}
 	seconds, parse := strconv.Atoi(strings.TrimSpace(w.retryAfter))
 	switch {

@@ -1,4 +1,4 @@
-package notify
+package slackapi
 
 import (
 	"context"
@@ -242,7 +242,7 @@ func late(server func(http.HandlerFunc) setting) setting {
 // Of long answers few are read at a time.
 func TestLongAnswersAreReadFewAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := newWatcher(nil)
+		w := Transport(nil).(watcher)
 		ctx, cancel := context.WithCancel(t.Context())
 		long := &longAnswers{hold: make(chan struct{})}
 		var readers sync.WaitGroup

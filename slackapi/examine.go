@@ -1,14 +1,11 @@
-package notify
+package slackapi
 
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/slack-go/slack"
 )
 
 // Finding is one thing that was looked at.
@@ -42,14 +39,13 @@ var scopes = []struct{ name, use string }{
 	{"users:read.email", "nobody can be mentioned by email"},
 }
 
-// Examine asks Slack whether a bot with this token could work with these channels (as rules have them), and tells each
+// Examine asks Slack whether a bot with the client's token could work with these channels (as rules have them), and tells each
 // finding as it is made. It changes nothing: it joins and posts nowhere.
-func Examine(ctx context.Context, token, slackURL string, http *http.Client, channels []string, tell func(Finding)) {
-	c := newClient(token, slackURL, http)
+func (c *Client) Examine(ctx context.Context, channels []string, tell func(Finding)) {
 	if !c.examineToken(ctx, tell) {
 		return
 	}
-	all, _, o := c.visible(ctx, "") // which scope is missing was told with the token
+	all, _, o := c.Channels(ctx, Once, "") // which scope is missing was told with the token
 	if o.Kind != Sent {
 		tell(Finding{Broken, "channels can't be listed: " + o.Reason(), "reinstall the app with slack-app.yaml"})
 		return
@@ -58,14 +54,14 @@ func Examine(ctx context.Context, token, slackURL string, http *http.Client, cha
 	for _, ref := range channels {
 		i := slices.IndexFunc(all, func(c Channel) bool { return c.ID == ref || "#"+c.Name == ref })
 		if i < 0 {
-			tell(Finding{Broken, ref + ": Slack knows no such channel, or it is private and the bot is not in it", channelTodo("channel_not_found")})
+			tell(Finding{Broken, ref + ": Slack knows no such channel, or it is private and the bot is not in it", ChannelTodo("channel_not_found")})
 			continue
 		}
 		switch channel := all[i]; {
 		case channel.Archived:
-			tell(Finding{Broken, ref + " is archived", channelTodo("is_archived")})
+			tell(Finding{Broken, ref + " is archived", ChannelTodo("is_archived")})
 		case channel.Private && !channel.Member:
-			tell(Finding{Broken, ref + " is private, and the bot is not in it", channelTodo("not_in_channel")})
+			tell(Finding{Broken, ref + " is private, and the bot is not in it", ChannelTodo("not_in_channel")})
 		case !channel.Member:
 			tell(Finding{Fine, ref + " exists; the bot joins it when it starts", ""})
 		default:
@@ -79,12 +75,8 @@ func Examine(ctx context.Context, token, slackURL string, http *http.Client, cha
 }
 
 // examineToken reports whether the token works.
-func (c *client) examineToken(ctx context.Context, tell func(Finding)) bool {
-	var who *slack.AuthTestResponse
-	o := c.call(ctx, greeting, func(ctx context.Context, _ *wire) (err error) {
-		who, err = c.api.AuthTestContext(ctx)
-		return err
-	})
+func (c *Client) examineToken(ctx context.Context, tell func(Finding)) bool {
+	who, o := c.who(ctx)
 	switch {
 	case o.Kind == RefusedToken:
 		tell(Finding{Broken, "Slack refuses the token: " + o.Reason(), "reinstall the app in Slack and set SLACK_BOT_TOKEN to the new xoxb- token"})
@@ -112,9 +104,9 @@ func (c *client) examineToken(ctx context.Context, tell func(Finding)) bool {
 	return true
 }
 
-func (c *client) examineHistory(ctx context.Context, channel Channel, ref string, tell func(Finding)) {
+func (c *Client) examineHistory(ctx context.Context, channel Channel, ref string, tell func(Finding)) {
 	now := time.Now()
-	if _, o := c.find(ctx, channel.ID, "", "", now.Add(-time.Minute), now); o.Kind != Sent {
+	if o := c.Find(ctx, Once, Place{Channel: channel.ID}, "", now.Add(-time.Minute), now); o.Kind != Missing {
 		tell(Finding{Broken, "the history of " + ref + " can't be read: " + o.Reason() + "; after a lost answer a message may be posted twice",
 			"reinstall the app with slack-app.yaml"})
 		return

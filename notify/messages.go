@@ -1,0 +1,300 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"allo-slack/allo"
+	"allo-slack/format"
+	"allo-slack/outbox"
+	"allo-slack/rules"
+	"allo-slack/slackapi"
+)
+
+// pathMost is how many calls of a transfer chain are read for its path.
+const pathMost = 12
+
+// messages makes messages of what is stored.
+type messages struct {
+	store    *outbox.Store
+	people   *people
+	zone     func() *time.Location
+	callLink func(event int64, rule string, received time.Time) string // nil: links go straight to Allo
+	log      *slog.Logger
+}
+
+// item is a delivery that was read: its envelopes parsed, and what its rule says.
+type item struct {
+	outbox.Delivery
+	shown   format.Item
+	options rules.Options
+	broken  error // it can't be read: what panicked
+}
+
+// read reads deliveries, each once: what is known already serves again.
+func (m *messages) read(ctx context.Context, deliveries []outbox.Delivery, known []item) []item {
+	items := make([]item, len(deliveries))
+	for i, d := range deliveries {
+		for j := range known {
+			if k := &known[j]; k.ID == d.ID && bytes.Equal(k.Body, d.Body) && bytes.Equal(k.Answer, d.Answer) {
+				items[i] = *k
+			}
+		}
+		if items[i].ID == 0 {
+			items[i] = item{Delivery: d}
+			items[i].broken = guard(func() { m.readOne(ctx, &items[i]) })
+		}
+	}
+	return items
+}
+
+func (m *messages) readOne(ctx context.Context, it *item) {
+	if it.Kind == outbox.Note {
+		it.shown = noteItem(&it.Delivery)
+		return
+	}
+	if err := json.Unmarshal([]byte(it.Options), &it.options); err != nil {
+		m.log.ErrorContext(ctx, "a stored delivery's options can't be read", "event_id", it.Event, "err", err)
+	}
+	shown := format.Item{Event: parse(ctx, m.log, it.Event, it.Topic, it.Body), Received: it.Received}
+	shown.Options = formatOptions(&shown.Event, it.options, m.zone())
+	shown.Options.Recovered = it.Recovered
+	m.linkCall(&it.Delivery, &shown)
+	switch e := &shown.Event; {
+	case e.Contact != nil && it.Subject != "":
+		shown.Known.FirstSight = it.Before == nil
+		if it.Before != nil {
+			before := parse(ctx, m.log, it.Event, it.Topic, it.Before)
+			shown.Known.Before = before.Contact
+		}
+	case e.Call != nil && it.Answer != nil:
+		answer := parse(ctx, m.log, it.Event, it.Topic, it.Answer)
+		shown.Known.Followup = followup(&answer)
+	}
+	it.shown = shown
+}
+
+// shown are items as a message shows them: with whom they mention by now and, of a call that stands alone, the path that it
+// went.
+func (m *messages) shown(ctx context.Context, items []item) ([]format.Item, error) {
+	all := make([]format.Item, len(items))
+	for i := range items {
+		it := &items[i]
+		if it.broken != nil {
+			return nil, it.broken
+		}
+		all[i] = it.shown
+		all[i].Options.Mention = m.people.mention(&it.shown.Event, it.options.Mention)
+	}
+	if len(items) == 1 && items[0].Part == 0 && all[0].Event.Call != nil {
+		all[0].Known.Path = m.path(ctx, &items[0].Delivery)
+	}
+	return all, nil
+}
+
+// digest is how many of several items one message holds. It is 1 where that can't be found out.
+func (m *messages) digest(ctx context.Context, items []item) (n int) {
+	whole := items
+	for i := range items {
+		if items[i].broken != nil {
+			whole = items[:i]
+			break
+		}
+	}
+	err := guard(func() {
+		shown, err := m.shown(ctx, whole)
+		if err != nil || len(whole) < 2 {
+			n = 1
+			return
+		}
+		_, n = format.Digest(shown)
+	})
+	if err != nil {
+		m.log.ErrorContext(ctx, "a digest can't be made, so its first event goes alone", "event_id", items[0].Event, "err", err)
+		return 1
+	}
+	return n
+}
+
+// render makes a post's message.
+func (m *messages) render(ctx context.Context, p *outbox.Post, items []item) (message slackapi.Message, err error) {
+	broken := guard(func() {
+		var shown []format.Item
+		if shown, err = m.shown(ctx, items); err != nil {
+			return
+		}
+		made := render(p, shown)
+		message = slackapi.Message{ID: p.ID, Text: made.Text, Blocks: made.Blocks, Broadcast: fromCustomer(shown)}
+	})
+	return message, errors.Join(broken, err)
+}
+
+// again makes the message of a post that Slack has, with what is known by now. The error says why it can't be.
+func (m *messages) again(ctx context.Context, p *outbox.Post) (message slackapi.Message, err error) {
+	items := m.read(ctx, p.Deliveries, nil)
+	if broken := guard(func() {
+		var shown []format.Item
+		if shown, err = m.shown(ctx, items); err == nil && !fits(shown) {
+			err = errors.New("the digest would no longer hold all that it shows")
+		}
+	}); broken != nil || err != nil {
+		return message, errors.Join(broken, err)
+	}
+	return m.render(ctx, p, items)
+}
+
+// follow says what follows a message that Slack has.
+func (m *messages) follow(ctx context.Context, p *post, shown *outbox.Shown) {
+	if len(p.items) != 1 || p.items[0].Part > 0 || p.items[0].broken != nil {
+		return
+	}
+	it := p.items[0]
+	shown.Retell = it.shown.Event.Call != nil
+	if it.options.Transcript != "thread" {
+		return
+	}
+	if err := guard(func() { shown.Parts = len(format.Transcript(it.shown)) }); err != nil {
+		m.log.ErrorContext(ctx, "what follows a message can't be made and is left out", "event_id", it.Event, "err", err)
+	}
+}
+
+// render makes a post's message. It shows all that the post holds, whatever is known around it by now.
+func render(p *outbox.Post, items []format.Item) format.Message {
+	first := items[0]
+	switch {
+	case p.Form == outbox.Plain:
+		return format.Plain(first)
+	case len(items) > 1:
+		m, n := format.Digest(items)
+		if n < len(items) {
+			// What became known since the post was begun made it too long: then that is left out.
+			for i := range items {
+				items[i].Known = format.Known{Before: items[i].Known.Before, FirstSight: items[i].Known.FirstSight}
+			}
+			m, _ = format.Digest(items)
+		}
+		return m
+	case p.Deliveries[0].Part > 0:
+		parts := format.Transcript(first)
+		if n := p.Deliveries[0].Part; n <= len(parts) {
+			return parts[n-1]
+		}
+	}
+	return format.Event(first)
+}
+
+// fits reports whether a post's message still holds all that the post does.
+func fits(items []format.Item) bool {
+	if len(items) < 2 {
+		return true
+	}
+	_, n := format.Digest(items)
+	return n == len(items)
+}
+
+// fromCustomer reports whether a customer's text is among the items: a reply that holds one is shown in the channel
+// too, as people miss replies in threads.
+func fromCustomer(items []format.Item) bool {
+	for _, it := range items {
+		if it.Event.Text != nil && it.Event.Text.Direction == allo.Inbound {
+			return true
+		}
+	}
+	return false
+}
+
+// Shown returns a call as a rule has it shown, and whether its recording may be played; nil if it is not kept any more.
+func (n *Notifier) Shown(ctx context.Context, event int64, rule string) (it *format.Item, playable bool, err error) {
+	d, err := n.store.Delivered(ctx, event, rule)
+	if err != nil || d == nil || d.Kind != outbox.Allo {
+		return nil, false, err
+	}
+	items := n.messages.read(ctx, []outbox.Delivery{*d}, nil)
+	shown, err := n.messages.shown(ctx, items)
+	if err != nil {
+		return nil, false, err
+	}
+	return &shown[0], !items[0].options.NoRecording, nil
+}
+
+// linkCall lets buttons open the call's page rather than what is at Allo.
+func (m *messages) linkCall(d *outbox.Delivery, it *format.Item) {
+	c := it.Event.Call
+	if m.callLink == nil || c == nil {
+		return
+	}
+	link := m.callLink(d.Event, d.Rule, d.Received)
+	if it.Options.Recording != "" {
+		it.Options.Recording = link
+	}
+	if len(c.Transcript) > 0 || c.TranscriptText != "" {
+		it.Options.TranscriptURL = link + "#transcript"
+	}
+}
+
+// parse reads a stored envelope.
+func parse(ctx context.Context, log *slog.Logger, id int64, topic string, body []byte) allo.Event {
+	e, err := allo.Parse(body)
+	if err != nil {
+		// It could be read when it was accepted; show what is known rather than nothing.
+		log.ErrorContext(ctx, "a stored event can't be read", "event_id", id, "err", err)
+		return allo.Event{Topic: allo.Topic(topic), Wire: topic}
+	}
+	return e
+}
+
+// path is the way of a transferred call, as far as its calls have come.
+func (m *messages) path(ctx context.Context, d *outbox.Delivery) []allo.Party {
+	bodies, err := m.store.InThread(ctx, d.Thread, pathMost)
+	if err != nil {
+		m.log.WarnContext(ctx, "the other calls of a transfer can't be read; its path is left out", "event_id", d.Event, "err", err)
+		return nil
+	}
+	if len(bodies) < 2 {
+		return nil
+	}
+	var calls []*allo.Call
+	for _, body := range bodies {
+		if e := parse(ctx, m.log, d.Event, d.Topic, body); e.Topic == allo.CallReceived {
+			calls = append(calls, e.Call)
+		}
+	}
+	return path(calls)
+}
+
+// Preview is the message that an event makes under a rule's options, as far as it can be known without asking Slack
+// (whom it mentions) and the outbox (what came before).
+func Preview(e *allo.Event, received time.Time, o rules.Options, zone *time.Location) format.Message {
+	return format.Event(format.Item{Event: *e, Received: received, Options: formatOptions(e, o, zone)})
+}
+
+// formatOptions turns what a rule says of a message into what the message needs, but for whom it mentions.
+func formatOptions(e *allo.Event, o rules.Options, zone *time.Location) format.Options {
+	f := format.Options{Zone: zone}
+	for _, what := range o.Redact {
+		switch what {
+		case "numbers":
+			f.Redact.Numbers = true
+		case "emails":
+			f.Redact.Emails = true
+		case "cards":
+			f.Redact.Cards = true
+		}
+	}
+	if e.Call != nil && !o.NoRecording {
+		f.Recording = e.Call.RecordingURL
+	}
+	return f
+}
+
+// kind says what a delivery is about, for the log.
+func kind(d *outbox.Delivery) string {
+	if d.Kind == outbox.Note {
+		return d.Kind
+	}
+	return allo.Topic(d.Topic).Kind()
+}
