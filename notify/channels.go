@@ -23,6 +23,7 @@ type directory struct {
 	store *outbox.Store
 	log   *slog.Logger
 	named func() []string // the channels that the rules name
+	wake  func(id string)
 	start time.Time
 	sure  chan struct{} // closed once the names were asked for since the start
 	once  sync.Once
@@ -56,8 +57,8 @@ const (
 
 // newDirectory starts with what the store knows. With lately the names were asked for a moment ago, by a process before this
 // one.
-func newDirectory(ctx context.Context, slack *slackapi.Client, store *outbox.Store, named func() []string, lately bool, log *slog.Logger) (*directory, error) {
-	d := &directory{slack: slack, store: store, named: named, log: log, start: time.Now(), sure: make(chan struct{}), ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
+func newDirectory(ctx context.Context, slack *slackapi.Client, store *outbox.Store, named func() []string, wake func(id string), lately bool, log *slog.Logger) (*directory, error) {
+	d := &directory{slack: slack, store: store, named: named, wake: wake, log: log, start: time.Now(), sure: make(chan struct{}), ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
 	known, err := store.Channels(ctx)
 	if err != nil {
 		return nil, err

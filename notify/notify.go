@@ -104,7 +104,7 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 	})
 	n.pace = newPacer(c.Limiter, pace, n.slack.Paused, now)
 	named := func() []string { return n.rules.Load().Channels() }
-	if n.directory, err = newDirectory(ctx, n.slack, c.Store, named, len(lately) > 1, c.Log); err != nil {
+	if n.directory, err = newDirectory(ctx, n.slack, c.Store, named, n.wake, len(lately) > 1, c.Log); err != nil {
 		return nil, err
 	}
 	if n.troubles, err = newTroubles(ctx, c.Store); err != nil {
@@ -310,10 +310,14 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.ctx = ctx
 	n.mu.Unlock()
-	n.group.Go(func() { n.preparing(ctx) })
+	n.group.Go(func() { n.directory.preparing(ctx, n.renamed) })
 	updater := updater{store: n.store, slack: n.slack, channels: n.directory, messages: n.messages, metrics: n.metrics, log: n.log, wanted: n.updates}
 	n.group.Go(func() { updater.run(ctx) })
-	n.group.Go(func() { n.watch(ctx) })
+	watcher := watcher{
+		store: n.store, rules: n.rules.Load, channels: n.directory, troubles: n.troubles, silence: &n.silence, metrics: n.metrics, log: n.log,
+		wake: n.wake, aside: n.aside,
+	}
+	n.group.Go(func() { watcher.run(ctx) })
 	defer n.group.Wait()
 	defer func() {
 		n.mu.Lock()

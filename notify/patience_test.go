@@ -73,7 +73,7 @@ func TestAKnownListEndsNoOutage(t *testing.T) {
 			r.bot.slack.Answers(t.Context())
 		}
 		pass(slackapi.AwayTry)
-		r.bot.prepare(r.in(time.Second), []string{"#a"})
+		r.bot.directory.prepare(r.in(time.Second), []string{"#a"})
 		if log := r.log.String(); !strings.Contains(log, "slack is away") || strings.Contains(log, "slack is back") {
 			t.Error("the log says that Slack is back, which it didn't say")
 		}

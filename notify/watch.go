@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"allo-slack/format"
 	"allo-slack/outbox"
+	"allo-slack/rules"
 	"allo-slack/slackapi"
 )
 
@@ -48,34 +50,47 @@ func (s *silence) since(now time.Time) (time.Time, bool) {
 	return s.last, s.limit > 0 && now.Sub(s.last) >= s.limit
 }
 
-// watch tells the ops channel, and the log, what needs a person, until ctx ends.
-func (n *Notifier) watch(ctx context.Context) {
+// watcher tells the ops channel, and the log, what needs a person.
+type watcher struct {
+	store    *outbox.Store
+	rules    func() *rules.File
+	channels *directory
+	troubles *troubles
+	silence  *silence
+	metrics  *Metrics
+	log      *slog.Logger
+	wake     func(channel string)
+	aside    <-chan struct{} // something was set aside
+}
+
+// run watches until ctx ends.
+func (w *watcher) run(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	warned := map[string]time.Time{}
 	for {
 		select {
 		case <-ticker.C:
-		case <-n.aside:
+		case <-w.aside:
 		case <-ctx.Done():
 			return
 		}
-		if err := n.watchOnce(ctx, time.Now(), warned); err != nil && ctx.Err() == nil {
-			n.log.WarnContext(ctx, "what needs a person can't be read, will retry", "err", err)
+		if err := w.watchOnce(ctx, time.Now(), warned); err != nil && ctx.Err() == nil {
+			w.log.WarnContext(ctx, "what needs a person can't be read, will retry", "err", err)
 		}
 	}
 }
 
-func (n *Notifier) watchOnce(ctx context.Context, now time.Time, warned map[string]time.Time) error {
-	busy, err := n.store.Busy(ctx)
+func (w *watcher) watchOnce(ctx context.Context, now time.Time, warned map[string]time.Time) error {
+	busy, err := w.store.Busy(ctx)
 	if err != nil {
 		return err
 	}
-	untold, err := n.store.Untold(ctx)
+	untold, err := w.store.Untold(ctx)
 	if err != nil {
 		return err
 	}
-	reasons, err := n.whyStuck(ctx, now, warned)
+	reasons, err := w.whyStuck(ctx, now, warned)
 	if err != nil {
 		return err
 	}
@@ -85,7 +100,7 @@ func (n *Notifier) watchOnce(ctx context.Context, now time.Time, warned map[stri
 			continue
 		}
 		seen[channel] = true
-		at, err := n.store.StuckAt(ctx, channel)
+		at, err := w.store.StuckAt(ctx, channel)
 		if err != nil {
 			return err
 		}
@@ -93,26 +108,26 @@ func (n *Notifier) watchOnce(ctx context.Context, now time.Time, warned map[stri
 		if reason == "" {
 			reason = at.Why
 		}
-		if err := n.tellStuck(ctx, at, reason, now); err != nil {
+		if err := w.tellStuck(ctx, at, reason, now); err != nil {
 			return err
 		}
 	}
-	return n.tellSilence(ctx, now)
+	return w.tellSilence(ctx, now)
 }
 
 // whyStuck returns why channels are stuck. It warns of each once a day, and sets aside what has waited for too long.
-func (n *Notifier) whyStuck(ctx context.Context, now time.Time, warned map[string]time.Time) (map[string]string, error) {
-	list, err := n.store.Troubles(ctx)
+func (w *watcher) whyStuck(ctx context.Context, now time.Time, warned map[string]time.Time) (map[string]string, error) {
+	list, err := w.store.Troubles(ctx)
 	if err != nil {
 		return nil, err
 	}
 	reasons := map[string]string{}
 	for _, t := range list {
-		if waits, err := n.store.Waits(ctx, t.Channel); err != nil {
+		if waits, err := w.store.Waits(ctx, t.Channel); err != nil {
 			return nil, err
 		} else if !waits {
 			// It was sent elsewhere by hand: nothing will come to show that the channel is well.
-			if _, err := n.troubles.over(ctx, t.Channel); err != nil {
+			if _, err := w.troubles.over(ctx, t.Channel); err != nil {
 				return nil, err
 			}
 			continue
@@ -122,15 +137,15 @@ func (n *Notifier) whyStuck(ctx context.Context, now time.Time, warned map[strin
 			continue
 		}
 		warned[t.Channel] = now
-		n.log.WarnContext(ctx, "channel has refused messages for days; what it holds is set aside after 30 days",
-			"channel", n.directory.name(t.Channel), "since", t.Since.UTC().Format(time.RFC3339), "err", t.Reason, "todo", slackapi.ChannelTodo(t.Reason))
-		moved, err := n.store.SetAsideOld(ctx, t.Channel, t.Reason, now.Add(-deadAfter), now)
+		w.log.WarnContext(ctx, "channel has refused messages for days; what it holds is set aside after 30 days",
+			"channel", w.channels.name(t.Channel), "since", t.Since.UTC().Format(time.RFC3339), "err", t.Reason, "todo", slackapi.ChannelTodo(t.Reason))
+		moved, err := w.store.SetAsideOld(ctx, t.Channel, t.Reason, now.Add(-deadAfter), now)
 		if err != nil {
 			return nil, err
 		}
 		if moved > 0 {
-			n.metrics.aside.Add(float64(moved))
-			n.log.ErrorContext(ctx, "set aside: the channel refused messages for 30 days", "channel", n.directory.name(t.Channel), "deliveries", moved,
+			w.metrics.aside.Add(float64(moved))
+			w.log.ErrorContext(ctx, "set aside: the channel refused messages for 30 days", "channel", w.channels.name(t.Channel), "deliveries", moved,
 				"todo", "see: allo-slack failed; send it again with: allo-slack replay")
 		}
 	}
@@ -138,16 +153,16 @@ func (n *Notifier) whyStuck(ctx context.Context, now time.Time, warned map[strin
 }
 
 // tellStuck tells of one channel, if there is something to tell.
-func (n *Notifier) tellStuck(ctx context.Context, at outbox.Stuck, reason string, now time.Time) error {
+func (w *watcher) tellStuck(ctx context.Context, at outbox.Stuck, reason string, now time.Time) error {
 	stuck := at.Waiting > 0 && now.Sub(at.Oldest) >= stuckAfter
 	if !stuck && at.Aside == 0 {
 		return nil
 	}
 	note := note{Key: "stuck:" + at.Channel, Every: tellEvery}
-	name := n.directory.name(at.Channel)
+	name := w.channels.name(at.Channel)
 	switch {
 	case stuck:
-		note.Head = fmt.Sprintf("%s: %s since %s", name, count(at.Waiting, "message waits", "messages wait"), n.clock(at.Oldest))
+		note.Head = fmt.Sprintf("%s: %s since %s", name, count(at.Waiting, "message waits", "messages wait"), w.clock(at.Oldest))
 		if reason != "" {
 			note.Lines = append(note.Lines, "Slack says: "+reason, slackapi.ChannelTodo(reason))
 		}
@@ -167,32 +182,32 @@ func (n *Notifier) tellStuck(ctx context.Context, at outbox.Stuck, reason string
 		}
 		note.Lines = append(note.Lines, "See them with: allo-slack failed. Send them again with: allo-slack replay")
 	}
-	told, err := n.tell(ctx, note, at.Channel, now)
+	told, err := w.tell(ctx, note, at.Channel, now)
 	if err != nil || !told || at.Aside == 0 {
 		return err
 	}
-	return n.store.Tell(ctx, at.Channel)
+	return w.store.Tell(ctx, at.Channel)
 }
 
 // tellSilence tells that Allo hasn't been heard of.
-func (n *Notifier) tellSilence(ctx context.Context, now time.Time) error {
-	last, silent := n.silence.since(now)
+func (w *watcher) tellSilence(ctx context.Context, now time.Time) error {
+	last, silent := w.silence.since(now)
 	if !silent {
 		return nil
 	}
-	told, err := n.tell(ctx, note{
-		Key: "silence", Every: n.silence.limit,
-		Head:  "No event from Allo since " + n.clock(last),
+	told, err := w.tell(ctx, note{
+		Key: "silence", Every: w.silence.limit,
+		Head:  "No event from Allo since " + w.clock(last),
 		Lines: []string{"If there were calls, the webhook may be switched off at Allo, or its URL be wrong there: look at it under Settings, Webhooks."},
 	}, "", now)
 	if told {
-		n.log.WarnContext(ctx, "no event from allo; its webhook may be switched off", "since", last.UTC().Format(time.RFC3339))
+		w.log.WarnContext(ctx, "no event from allo; its webhook may be switched off", "since", last.UTC().Format(time.RFC3339))
 	}
 	return err
 }
 
-func (n *Notifier) clock(t time.Time) string {
-	return t.In(n.zone()).Format("Mon 2 Jan 15:04 MST")
+func (w *watcher) clock(t time.Time) string {
+	return t.In(w.rules().Zone).Format("Mon 2 Jan 15:04 MST")
 }
 
 // note is what this program itself has to say. It is kept and delivered as an event is.
@@ -205,16 +220,16 @@ type note struct {
 
 // tell keeps a note for the ops channel. It is false where there is none, if about (a channel) is the ops channel
 // itself, and if the same was told not long ago.
-func (n *Notifier) tell(ctx context.Context, t note, about string, now time.Time) (bool, error) {
-	ops := n.rules.Load().OpsChannel
-	if id, ok := n.directory.known(ops); ops == "" || about != "" && (about == ops || ok && about == id) {
+func (w *watcher) tell(ctx context.Context, t note, about string, now time.Time) (bool, error) {
+	ops := w.rules().OpsChannel
+	if id, ok := w.channels.known(ops); ops == "" || about != "" && (about == ops || ok && about == id) {
 		return false, nil
 	}
 	body, err := json.Marshal(t)
 	if err != nil {
 		return false, err
 	}
-	added, err := n.store.Add(ctx, outbox.Entry{
+	added, err := w.store.Add(ctx, outbox.Entry{
 		Kind: outbox.Note, Topic: "note", Body: body, Received: now,
 		Keys:       []outbox.Key{{Key: "note:" + t.Key, Window: t.Every}},
 		Deliveries: []outbox.Route{{Channel: ops, Options: "{}"}},
@@ -223,7 +238,7 @@ func (n *Notifier) tell(ctx context.Context, t note, about string, now time.Time
 		return false, err
 	}
 	for _, channel := range added.Channels {
-		n.wake(channel)
+		w.wake(channel)
 	}
 	return true, nil
 }
