@@ -201,14 +201,11 @@ func (d *directory) resolveOnce(ctx context.Context, ref string, p slackapi.Pati
 		return "", o, stopped(o)
 	}
 	if !channel.Member && !channel.Private && !channel.Archived {
-		switch joined := d.slack.Join(ctx, p, channel.ID); joined.Kind {
-		case slackapi.Sent:
-		case slackapi.Later, slackapi.Unsure, slackapi.Stopped:
-			if !joined.Answered && !joined.Strange {
-				return "", joined, stopped(joined) // without being in it a lost message can't be looked for
-			}
-			fallthrough
-		default:
+		joined := d.slack.Join(ctx, p, channel.ID)
+		if !joined.Answered && !joined.Strange {
+			return "", joined, stopped(joined) // it is tried again: without being in it a lost message can't be looked for
+		}
+		if joined.Kind != slackapi.Sent {
 			d.log.WarnContext(ctx, "channel not joined, so a message that may have been posted can't be looked for",
 				"channel", "#"+channel.Name, "err", joined.Reason(), "todo", "in Slack type /invite @allo-slack in #"+channel.Name)
 		}

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -71,7 +72,7 @@ func (w *worker) hold(ctx context.Context, o slackapi.Outcome) error {
 	if w.post != nil && w.channels.heir(w.channel) != "" {
 		// It may be in the old channel, which tells nobody any more.
 		back := outbox.Transition{Fate: outbox.Back}
-		if err := w.store.Settle(ctx, w.post.Post, back, outbox.Tick{}); err != nil {
+		if err := w.store.Settle(ctx, w.post.Post, back, outbox.Tick{}); err != nil && !errors.Is(err, outbox.ErrGone) {
 			return err
 		}
 		w.post = nil
