@@ -85,9 +85,12 @@ func listen(ctx context.Context, host string, port uint16, setting string) (net.
 //
 //	Allo ──POST──▶ webhook ──Accept──▶ notify ──▶ outbox (disk) ──▶ 200
 //	                                     │            ▲
-//	                                   rules          │ take, settle
+//	                                   rules          │ claim, settle
 //	                                                  ▼
-//	                 Slack ◀── slackapi ◀── format ◀─ notify's workers, one a channel
+//	                           notify's workers, one a channel ──render──▶ format
+//	                                                  │ send, look
+//	                                                  ▼
+//	                                              slackapi ──▶ Slack
 //
 //	people ──▶ web (a call's page) ──▶ outbox, and Allo for the recording
 //	reconciler ──asks Allo for recent calls──▶ notify

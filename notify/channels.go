@@ -26,7 +26,6 @@ type directory struct {
 	wake  func(id string)
 	start time.Time
 	sure  chan struct{} // closed once the names were asked for since the start
-	once  sync.Once
 	asked singleflight.Group
 
 	mu     sync.Mutex
@@ -55,9 +54,8 @@ const (
 	joinMost = 30 * time.Second
 )
 
-// newDirectory starts with what the store knows. With lately the names were asked for a moment ago, by a process before this
-// one.
-func newDirectory(ctx context.Context, slack *slackapi.Client, store *outbox.Store, named func() []string, wake func(id string), lately bool, log *slog.Logger) (*directory, error) {
+// newDirectory starts with what the store knows.
+func newDirectory(ctx context.Context, slack *slackapi.Client, store *outbox.Store, named func() []string, wake func(id string), log *slog.Logger) (*directory, error) {
 	d := &directory{slack: slack, store: store, named: named, wake: wake, log: log, start: time.Now(), sure: make(chan struct{}), ids: map[string]string{}, names: map[string]string{}, heirs: map[string]string{}}
 	known, err := store.Channels(ctx)
 	if err != nil {
@@ -66,8 +64,12 @@ func newDirectory(ctx context.Context, slack *slackapi.Client, store *outbox.Sto
 	for _, c := range known {
 		d.learn(c)
 	}
-	if lately {
-		d.certain() // a crash loop must not wait for them
+	asked, err := store.Fact(ctx, namesAsked)
+	if err != nil {
+		return nil, err
+	}
+	if at, err := time.Parse(time.RFC3339, string(asked)); err == nil && time.Since(at).Abs() < time.Minute {
+		close(d.sure) // a crash loop must not wait for what was asked for a moment ago
 	}
 	return d, nil
 }
@@ -84,8 +86,20 @@ func (d *directory) learn(c outbox.Channel) {
 // checkMost is how long after the start what is known of names waits to be asked for again.
 const checkMost = 10 * time.Second
 
+// namesAsked is the fact that tells when the names were asked for last.
+const namesAsked = "names asked"
+
 // certain notes that the names were asked for.
-func (d *directory) certain() { d.once.Do(func() { close(d.sure) }) }
+func (d *directory) certain(ctx context.Context) {
+	select {
+	case <-d.sure:
+	default:
+		close(d.sure)
+	}
+	if err := d.store.SetFact(ctx, namesAsked, []byte(time.Now().UTC().Format(time.RFC3339))); err != nil && ctx.Err() == nil {
+		d.log.WarnContext(ctx, "when channels were looked up could not be stored", "err", err)
+	}
+}
 
 // checked returns when the names were asked for since the start, as channels may have been made anew while the bot was
 // down, or when that takes too long. The error is ctx's.

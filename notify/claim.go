@@ -16,33 +16,6 @@ const (
 	digestBytes = 4 << 20
 )
 
-// open has the worker go on with the channel's open post or, where there is none, make the next of what waits ready: then
-// its first attempt claims it. more is false if nothing waits.
-func (w *worker) open(ctx context.Context) (more bool, err error) {
-	open, err := w.store.OpenPost(ctx, w.channel)
-	if err != nil {
-		return false, err
-	}
-	if open != nil {
-		w.post = &post{Post: open, items: w.messages.read(ctx, open.Deliveries, nil), course: resume(open, time.Now())}
-		return true, nil
-	}
-	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
-	if err != nil || len(waiting) == 0 {
-		return false, err
-	}
-	if ref := w.channels.heir(w.channel); ref != "" {
-		return w.handOver(ctx, ref)
-	}
-	w.waiting = w.messages.read(ctx, waiting, nil)
-	// Slack is asked for people before the pace is waited for: that may take long.
-	if err := w.people.meet(ctx, w.waiting); err != nil {
-		return false, err
-	}
-	w.post = &post{course: course{do: try}}
-	return true, nil
-}
-
 // claim waits for the pace of channel and workspace and commits that an attempt is about to be made: at the open post, or at
 // a new one of what waits. It is false if there is nothing to be sent any more, or if the post has to be looked for first:
 // all other waiting comes before the last look, as it may take an hour.
@@ -88,20 +61,20 @@ func (w *worker) passTurn() {
 
 // retry commits another attempt at a post.
 func (w *worker) retry(ctx context.Context, p *post, tick outbox.Tick) (bool, error) {
-	switch {
-	case p.looks == 0: // Slack surely didn't take it
+	switch err := w.store.Settle(ctx, p.Post, attempting, tick); {
+	case errors.Is(err, outbox.ErrGone):
+		w.post = nil // it was sent elsewhere by hand
+		return false, nil
+	case err != nil:
+		return false, err
+	case p.looks == 0: // Slack surely didn't take it before
 	case p.blind:
 		w.metrics.unsure.WithLabelValues("unreadable").Inc()
 	default:
 		w.metrics.unsure.WithLabelValues("missing").Inc()
-		w.log.InfoContext(ctx, "message not in the history, so it is sent again", "channel", w.name(), "attempt", p.Attempts)
+		w.log.InfoContext(ctx, "message not in the history, so it is sent again", "channel", w.name(), "attempt", p.Attempts-1)
 	}
-	err := w.store.Settle(ctx, p.Post, outbox.Transition{Tries: 1, Doubt: true}, tick)
-	if errors.Is(err, outbox.ErrGone) {
-		w.post = nil // it was sent elsewhere by hand
-		return false, nil
-	}
-	return err == nil, err
+	return true, nil
 }
 
 // begin commits the next post: the oldest delivery, or as many as a digest holds, up to the first that mentions somebody

@@ -24,8 +24,7 @@ func (w *worker) look(ctx context.Context, p *post) slackapi.Outcome {
 	failed := patience.Failed
 	patience.Failed = func(o slackapi.Outcome, try int) {
 		failed(o, try)
-		t := outbox.Transition{Doubt: true, Reason: slackapi.HistoryUnread + o.Reason()}
-		if err := w.store.Settle(context.WithoutCancel(ctx), p.Post, t, outbox.Tick{}); err != nil {
+		if err := w.store.Settle(context.WithoutCancel(ctx), p.Post, unread(o), outbox.Tick{}); err != nil {
 			w.log.WarnContext(ctx, "why a message is in doubt could not be stored", "channel", w.name(), "err", err)
 		}
 	}
@@ -47,11 +46,4 @@ func (w *worker) look(ctx context.Context, p *post) slackapi.Outcome {
 		o.Kind = slackapi.Unreadable
 		return o
 	}
-}
-
-// patience has a failure that is tried again logged.
-func (w *worker) patience(ctx context.Context, d time.Duration, message string) slackapi.Patience {
-	return slackapi.Patience{For: d, Failed: func(o slackapi.Outcome, try int) {
-		w.changed(ctx, message, o, try)
-	}}
 }

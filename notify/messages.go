@@ -35,19 +35,21 @@ type item struct {
 	broken  error // it can't be read: what panicked
 }
 
-// read reads deliveries, each once: what is known already serves again.
+// read reads deliveries, each once: what is known already of the same envelopes serves again.
 func (m *messages) read(ctx context.Context, deliveries []outbox.Delivery, known []item) []item {
+	before := make(map[int64]item, len(known))
+	for _, it := range known {
+		before[it.ID] = it
+	}
 	items := make([]item, len(deliveries))
 	for i, d := range deliveries {
-		for j := range known {
-			if k := &known[j]; k.ID == d.ID && bytes.Equal(k.Body, d.Body) && bytes.Equal(k.Answer, d.Answer) {
-				items[i] = *k
-			}
+		if it, ok := before[d.ID]; ok && bytes.Equal(it.Body, d.Body) && bytes.Equal(it.Answer, d.Answer) {
+			items[i] = it
+			items[i].Delivery = d
+			continue
 		}
-		if items[i].ID == 0 {
-			items[i] = item{Delivery: d}
-			items[i].broken = guard(func() { m.readOne(ctx, &items[i]) })
-		}
+		items[i].Delivery = d
+		items[i].broken = guard(func() { m.readOne(ctx, &items[i]) })
 	}
 	return items
 }

@@ -46,12 +46,13 @@ type course struct {
 	backoff bool      // of do: after a while, the longer the more attempts there were
 
 	doubt    bool      // Slack may have it from an attempt that has ended
-	unsure   time.Time // when such an attempt ended last
-	ended    time.Time // when the last attempt ended
+	unsure   time.Time // when the last attempt ended that Slack may have taken
+	ended    time.Time // when the last attempt ended, whatever its outcome
 	looks    int       // how often it was looked for since then
 	lookedAt time.Time // when it was last
 	blind    bool      // its history can't be read
-	odd      int       // attempts that were answered in a way which isn't believed for ever
+	odd      int       // attempts that Slack answered in a way which isn't believed for ever
+	strange  int       // attempts that something answered in Slack's place, while Slack answered other calls
 	leaving  string    // why it is let go of once it was looked for a last time; "" if it isn't
 }
 
@@ -76,13 +77,25 @@ func (c course) stale(now time.Time) bool {
 	return c.doubt && now.Sub(c.lookedAt) > fresh
 }
 
+// attempting commits that an attempt is about to be made: Slack may have the post if nothing more is heard of it.
+var attempting = outbox.Transition{Tries: 1, Doubt: true}
+
+// unread tells why a history isn't read yet.
+func unread(o slackapi.Outcome) outbox.Transition {
+	return outbox.Transition{Doubt: true, Reason: slackapi.HistoryUnread + o.Reason()}
+}
+
+// abandoned lets go of a post whose channel refuses it and told its name to another one, though Slack may have it: the old
+// channel tells nobody any more.
+var abandoned = outbox.Transition{Fate: outbox.Back}
+
 // next says what becomes of an open post once something was learned of it, by an attempt or by a look. It is the only place
 // that does. A post that Slack may have is neither let go of nor sent elsewhere before a look, a minute after the attempt,
 // has shown that Slack doesn't have it, unless its history can't be read.
 func next(p *post, o slackapi.Outcome) (outbox.Transition, course) {
 	c := p.course
 	t := outbox.Transition{Reason: o.Reason(), Doubt: c.doubt, Looked: p.Looked, Form: p.Form}
-	if o.Kind != slackapi.Missing && o.Kind != slackapi.Unreadable && o.Kind != slackapi.NotAsked && o.Kind != slackapi.Stopped {
+	if p.do != look {
 		c.ended, c.looks, c.lookedAt = o.At, 0, time.Time{}
 		t.Looked = !c.blind || c.late(o.At)
 	}
@@ -90,10 +103,6 @@ func next(p *post, o slackapi.Outcome) (outbox.Transition, course) {
 	switch o.Kind {
 	case slackapi.Sent:
 		c.do, t = leave, outbox.Transition{Fate: outbox.Sent, Shown: outbox.Shown{TS: o.TS, Thread: o.Thread}}
-	case slackapi.Stopped:
-		c.do, t.Reason, t.Doubt = leave, "", p.Doubt
-	case slackapi.NotAsked: // it has to be looked for first
-		c.do, t.Reason, t.Doubt = look, "", p.Doubt
 	case slackapi.Unsure:
 		c.doubt, c.unsure, t.Doubt, t.Looked = true, o.At, true, c.blind && p.Attempts > blindMost
 		c.do = look
@@ -174,19 +183,26 @@ func looked(p *post, o slackapi.Outcome, t *outbox.Transition, c *course) {
 // late reports whether what Slack took shows by a time.
 func (c course) late(at time.Time) bool { return at.Sub(c.unsure) >= doubtLasts }
 
-// spent reports whether a post was tried often enough with outcomes that aren't for ever.
+// spent counts an attempt whose outcome isn't for ever, and reports whether there were enough of them.
 func (c *course) spent(p *post, o slackapi.Outcome) bool {
-	if !o.Bounded {
-		return false
-	}
-	c.odd++
+	tries, most := 0, unknownMost
 	switch {
-	case len(p.Deliveries) > 1:
-		return c.odd >= splitAfter
+	case !o.Bounded:
+		if o.Strange {
+			c.strange = 0 // what refuses everything says nothing of this post
+		}
+		return false
 	case o.Strange:
-		return c.odd >= strangeMost
+		c.strange++
+		tries, most = c.strange, strangeMost
+	default:
+		c.odd++
+		tries = c.odd
 	}
-	return c.odd >= unknownMost
+	if len(p.Deliveries) > 1 {
+		most = splitAfter
+	}
+	return tries >= most
 }
 
 // letGo settles a post that can't be posted as it is, once it is known that Slack doesn't have it, as far as that can be

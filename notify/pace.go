@@ -9,6 +9,7 @@ import (
 	"github.com/sethvargo/go-limiter/memorystore"
 
 	"allo-slack/outbox"
+	"allo-slack/slackapi"
 )
 
 const (
@@ -125,7 +126,7 @@ func (p *pacer) wait(ctx context.Context, channel string) (outbox.Tick, error) {
 			}
 			d = max(time.Until(reset), time.Millisecond)
 		}
-		if err := sleep(ctx, d); err != nil {
+		if err := slackapi.Sleep(ctx, d); err != nil {
 			return outbox.Tick{}, err
 		}
 	}
@@ -140,7 +141,7 @@ func (p *pacer) wait(ctx context.Context, channel string) (outbox.Tick, error) {
 		if d <= 0 {
 			return tick, nil
 		}
-		if err := sleep(ctx, d); err != nil {
+		if err := slackapi.Sleep(ctx, d); err != nil {
 			return outbox.Tick{}, err
 		}
 	}
@@ -188,20 +189,5 @@ func (p *pacer) giveBack(tick outbox.Tick) {
 	defer p.mu.Unlock()
 	if time.Since(tick.At) <= turnKeeps {
 		p.bucket.tokens = min(bucketSize, p.bucket.tokens+1)
-	}
-}
-
-// sleep waits, or returns why it was not to.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return context.Cause(ctx)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

@@ -420,3 +420,71 @@ func TestWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// What Slack answers badly after an outage, while it answers all else, is waited for as long as without one, and no longer.
+func TestAnOutageThatLeavesOneMethodBroken(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		within time.Duration
+	}{{"users.lookupByEmail", 40 * time.Second}, {"conversations.history", 8 * time.Minute}, {"chat.update", 45 * time.Second}, {"conversations.list", 45 * time.Second}} {
+		for _, f := range []fakeslack.Fault{{Kind: fakeslack.Status, Status: 503}, {Kind: fakeslack.CutBefore}, {Kind: fakeslack.Slow, Delay: time.Minute}} {
+			bubbleIn(t, fmt.Sprint(c.method, " ", f.Kind), func(t *testing.T) {
+				r := newRigWith(t, mentionOwner, withUsers()).start()
+				r.accept(aCall(1, ""))
+				r.posted("support", 1)
+				pass(time.Minute)
+				f.Method, f.Count = "*", -1
+				r.slack.Fault(f)
+				r.accept(strings.Replace(aCall(1, ""), "case", "the news: case", 1))
+				r.accept(ownedCall(2, "ada@example.com"))
+				pass(10 * time.Minute)
+				if !strings.Contains(r.log.String(), "slack is away") {
+					t.Error("the log doesn't say that Slack is away")
+				}
+				r.slack.ClearFaults()
+				f.Method = c.method
+				r.slack.Fault(f)
+				r.wantCases("support", 1, 2, c.within)
+				pass(10 * time.Minute)
+				if n := strings.Count(r.log.String(), "slack is away"); n != 1 {
+					t.Errorf("the log says %d times that Slack is away, want once", n)
+				}
+			})
+		}
+	}
+}
+
+// An update that fails for long holds no other up.
+func TestAnUpdateThatFailsHoldsNoOtherUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, toSupport, "support")
+		var bad atomic.Bool
+		r.before(func(method string, form url.Values, w http.ResponseWriter) bool {
+			refuse := bad.Load() && method == "chat.update" && strings.Contains(form.Get("text")+form.Get("blocks"), "case 1")
+			if refuse {
+				_, _ = io.WriteString(w, `{"ok":false,"error":"moon_in_the_way"}`)
+			}
+			return refuse
+		})
+		r.start()
+		for n := 1; n <= 3; n++ {
+			r.accept(aCall(n, ""))
+			r.posted("support", n)
+		}
+		pass(time.Minute)
+		bad.Store(true)
+		for n := 1; n <= 3; n++ {
+			r.accept(strings.Replace(aCall(n, ""), "case", "the news: case", 1))
+			pass(2 * time.Second)
+		}
+		for n, p := range r.slack.Posts("support") {
+			if p.Edited != (n > 0) {
+				t.Errorf("message %d is updated: %v", n+1, p.Edited)
+			}
+		}
+		pass(10 * time.Minute)
+		if !strings.Contains(r.log.String(), "update dropped") {
+			t.Error("the log doesn't tell of the one that failed")
+		}
+	})
+}

@@ -143,17 +143,23 @@ func (p *people) strangers(it item) []string {
 // meet asks Slack for everybody whom the first of what waits mentions, and for those behind it while that is quick. The
 // error is ctx's.
 func (p *people) meet(ctx context.Context, waiting []item) error {
-	began, left := time.Now(), meetMost
+	ahead, cancel := context.WithTimeout(ctx, meetAhead)
+	defer cancel()
+	left := meetMost
 	for i, it := range waiting {
+		asking := ctx
+		if i > 0 && left == meetMost {
+			asking = ahead
+		}
 		for _, email := range p.strangers(it) {
-			if i > 0 && time.Since(began) >= meetAhead && left == meetMost {
-				return nil
-			}
-			took, err := p.lookUp(ctx, email, left)
-			if err != nil {
+			spent, err := p.lookUp(asking, email, left)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				return nil // the rest is asked for when it is its turn
+			case err != nil:
 				return err
 			}
-			left = max(0, left-took)
+			left = max(0, left-spent)
 		}
 	}
 	return nil

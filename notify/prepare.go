@@ -19,7 +19,9 @@ const prepareAgain = 10 * time.Second
 func (d *directory) preparing(ctx context.Context, renamed <-chan struct{}) {
 	names, ids := d.sorted(ctx)
 	refs := d.prepare(ctx, names)
-	d.certain() // ids stay what they are
+	if ctx.Err() == nil {
+		d.certain(ctx) // ids stay what they are
+	}
 	refs = append(refs, ids...)
 	for {
 		refs = d.prepare(ctx, refs)

@@ -61,7 +61,7 @@ func (w *worker) hold(ctx context.Context, o slackapi.Outcome) error {
 	if err := w.troubles.note(ctx, w.channel, o.Reason()); err != nil {
 		w.log.WarnContext(ctx, "the channel's trouble could not be stored", "err", err)
 	}
-	if err := sleep(ctx, channelTry); err != nil {
+	if err := slackapi.Sleep(ctx, channelTry); err != nil {
 		return err
 	}
 	if successor := w.channels.successor(ctx, w.channel); successor != "" {
@@ -70,9 +70,8 @@ func (w *worker) hold(ctx context.Context, o slackapi.Outcome) error {
 		w.wake(successor)
 	}
 	if w.post != nil && w.channels.heir(w.channel) != "" {
-		// It may be in the old channel, which tells nobody any more.
-		back := outbox.Transition{Fate: outbox.Back}
-		if err := w.store.Settle(ctx, w.post.Post, back, outbox.Tick{}); err != nil && !errors.Is(err, outbox.ErrGone) {
+		err := w.keep(ctx, func(ctx context.Context) error { return w.store.Settle(ctx, w.post.Post, abandoned, outbox.Tick{}) })
+		if err != nil && !errors.Is(err, outbox.ErrGone) {
 			return err
 		}
 		w.post = nil

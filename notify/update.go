@@ -3,10 +3,7 @@ package notify
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"allo-slack/outbox"
 	"allo-slack/slackapi"
@@ -15,9 +12,7 @@ import (
 const (
 	// updateMost is how long Slack may answer an update badly before it is dropped, while it answers other calls.
 	updateMost = 2 * time.Minute
-	// updatesAtOnce is how many updates are read from the store together, and updatesBeside how many are made beside each
-	// other, so that one that fails holds up few.
-	updatesAtOnce = 50
+	// updatesBeside is how many updates are made beside each other, so that one that fails holds up few.
 	updatesBeside = 4
 	// updatesAgain is when those are read again that could not be read, or not be recorded.
 	updatesAgain = 5 * time.Second
@@ -39,40 +34,50 @@ type updater struct {
 func (u *updater) run(ctx context.Context) {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
-	for {
-		list, err := u.store.Updates(ctx, updatesAtOnce)
+	type result struct {
+		post string
+		err  error
+	}
+	done := make(chan result, updatesBeside)
+	going := map[string]bool{} // posts that are being updated: one at a time each
+	var again <-chan time.Time // while the store failed
+	for ctx.Err() == nil {
+		var err error
+		if again == nil {
+			err = u.begin(ctx, going, func(one outbox.Update) { done <- result{one.Post, u.update(ctx, one)} })
+		}
+		if err == nil {
+			select {
+			case r := <-done:
+				delete(going, r.post)
+				err = r.err
+			case <-again:
+				again = nil
+			case <-u.wanted:
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
 		if err != nil && ctx.Err() == nil {
-			u.log.WarnContext(ctx, "updates can't be read, will retry", "err", err)
-		}
-		var failed atomic.Bool
-		failed.Store(err != nil)
-		var group errgroup.Group
-		group.SetLimit(updatesBeside)
-		for _, one := range list {
-			group.Go(func() error {
-				if err := u.update(ctx, one); err != nil && ctx.Err() == nil {
-					failed.Store(true)
-					u.log.WarnContext(ctx, "an update could not be read or recorded, will retry", "err", err)
-				}
-				return nil
-			})
-		}
-		_ = group.Wait()
-		if len(list) == updatesAtOnce && !failed.Load() && ctx.Err() == nil {
-			continue
-		}
-		var again <-chan time.Time
-		if failed.Load() {
+			u.log.WarnContext(ctx, "an update could not be read or recorded, will retry", "err", err)
 			again = time.After(updatesAgain)
 		}
-		select {
-		case <-u.wanted:
-		case <-again:
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
+	}
+	for range going {
+		<-done
+	}
+}
+
+// begin begins updates, beside those that are going, which are listed too.
+func (u *updater) begin(ctx context.Context, going map[string]bool, update func(outbox.Update)) error {
+	list, err := u.store.Updates(ctx, 2*updatesBeside)
+	for _, one := range list {
+		if !going[one.Post] && len(going) < updatesBeside {
+			going[one.Post] = true
+			go update(one)
 		}
 	}
+	return err
 }
 
 // update makes one update and commits that it was made, or dropped as it can't be made. The error is the store's, or ctx's.

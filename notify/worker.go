@@ -65,7 +65,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			w.log.ErrorContext(ctx, "the store can't be worked with, will retry", "channel", w.name(), "err", err)
-			_ = sleep(ctx, time.Second)
+			_ = slackapi.Sleep(ctx, time.Second)
 			continue
 		}
 		if !more {
@@ -106,44 +106,71 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 		}
 	}
 	p := w.post
-	if err := sleep(ctx, time.Until(p.due)); err != nil {
+	if err := slackapi.Sleep(ctx, time.Until(p.due)); err != nil {
 		return false, err
 	}
 	var o slackapi.Outcome
-	switch p.do {
-	case look:
+	if p.do == look {
 		o = w.look(ctx, p)
-	default:
-		if o, err = w.attempt(ctx, p); err != nil {
-			return true, err
-		}
+	} else {
+		o = w.attempt(ctx, p)
 	}
-	if o.Kind == slackapi.Stopped {
-		return false, o.Err
+	switch {
+	case o.Kind == slackapi.Stopped, o.Err != nil && o.Kind == slackapi.NotAsked:
+		return true, o.Err
+	case o.Kind == slackapi.NotAsked:
+		p.do, p.due = look, o.At // it has to be looked for first, unless it is gone
+		return true, nil
 	}
 	return true, w.settle(ctx, p, o)
 }
 
-// attempt makes one attempt, once Slack can be worked with. The outcome is NotAsked where there was nothing to be sent, or
-// where it has to be looked for first; the error is the store's, or ctx's.
-func (w *worker) attempt(ctx context.Context, p *post) (o slackapi.Outcome, err error) {
+// open has the worker go on with the channel's open post or, where there is none, make the next of what waits ready: then
+// its first attempt claims it. more is false if nothing waits.
+func (w *worker) open(ctx context.Context) (more bool, err error) {
+	open, err := w.store.OpenPost(ctx, w.channel)
+	if err != nil {
+		return false, err
+	}
+	if open != nil {
+		w.post = &post{Post: open, items: w.messages.read(ctx, open.Deliveries, nil), course: resume(open, time.Now())}
+		return true, nil
+	}
+	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	if err != nil || len(waiting) == 0 {
+		return false, err
+	}
+	if ref := w.channels.heir(w.channel); ref != "" {
+		return w.handOver(ctx, ref)
+	}
+	w.waiting = w.messages.read(ctx, waiting, nil)
+	// Slack is asked for people before the pace is waited for: that may take long.
+	if err := w.people.meet(ctx, w.waiting); err != nil {
+		return false, err
+	}
+	w.post = &post{course: course{do: try}}
+	return true, nil
+}
+
+// attempt makes one attempt, once Slack can be worked with. The outcome is NotAsked, with the store's error or ctx's, or
+// without one where there was nothing to be sent, or where it has to be looked for first.
+func (w *worker) attempt(ctx context.Context, p *post) slackapi.Outcome {
 	var unmade error
-	o = w.slack.Ask(ctx, slackapi.Posting, slackapi.Once, func(ctx context.Context) slackapi.Outcome {
-		var claimed bool
-		if claimed, err = w.claim(ctx, p); !claimed {
-			return slackapi.Outcome{Kind: slackapi.NotAsked}
+	o := w.slack.Ask(ctx, slackapi.Posting, slackapi.Once, func(ctx context.Context) slackapi.Outcome {
+		if claimed, err := w.claim(ctx, p); !claimed {
+			return slackapi.Unasked(err)
 		}
 		var m slackapi.Message
 		if m, unmade = w.messages.render(ctx, p.Post, p.items); unmade != nil {
-			return slackapi.Outcome{Kind: slackapi.NotAsked}
+			return slackapi.Unasked(nil)
 		}
 		return w.send(ctx, p, m)
 	})
 	if unmade != nil {
 		w.log.ErrorContext(ctx, "a message can't be made", "channel", w.name(), "event_id", p.Deliveries[0].Event, "err", unmade)
-		return slackapi.Outcome{Kind: slackapi.RefusedMessage, Code: "the message can't be made", Err: unmade, At: time.Now()}, nil
+		o.Kind, o.Code, o.Err = slackapi.RefusedMessage, "the message can't be made", unmade
 	}
-	return o, err
+	return o
 }
 
 // send sends a message. It is not cut short when ctx ends, but given grace: Slack may have the message already.
@@ -168,14 +195,7 @@ func (w *worker) send(ctx context.Context, p *post, m slackapi.Message) slackapi
 // settle commits what becomes of a post, and waits before what comes next if that is to be waited for. Until it is on disk
 // nothing else is done in the channel: what Slack said must not be forgotten for a full disk.
 func (w *worker) settle(ctx context.Context, p *post, o slackapi.Outcome) error {
-	if p.Post == nil {
-		return nil // nothing waited any more
-	}
 	t, c := next(p, o)
-	if o.Kind == slackapi.NotAsked {
-		p.course = c
-		return nil
-	}
 	tick := outbox.Tick{} // a look is none
 	if p.do != look || t.Fate != outbox.StaysOpen {
 		tick = w.pace.touch(w.channel)
@@ -184,11 +204,11 @@ func (w *worker) settle(ctx context.Context, p *post, o slackapi.Outcome) error 
 		w.messages.follow(ctx, p, &t.Shown)
 	}
 	err := w.keep(ctx, func(ctx context.Context) error { return w.store.Settle(ctx, p.Post, t, tick) })
-	if errors.Is(err, outbox.ErrGone) {
+	switch {
+	case errors.Is(err, outbox.ErrGone) && t.Fate != outbox.Sent: // it was sent elsewhere by hand
 		w.post = nil
 		return nil
-	}
-	if err != nil {
+	case err != nil && !errors.Is(err, outbox.ErrGone): // one that is sent already is, by this very commit
 		return err
 	}
 	w.tell(ctx, p, o, t, c)
@@ -199,7 +219,7 @@ func (w *worker) settle(ctx context.Context, p *post, o slackapi.Outcome) error 
 	}
 	switch {
 	case c.do == hold:
-		p.do = try
+		p.do = try // after it
 		return w.hold(ctx, o)
 	case c.backoff:
 		return w.slack.Sleep(ctx, slackapi.Backoff(p.Attempts), o)
@@ -219,9 +239,16 @@ func (w *worker) keep(ctx context.Context, write func(context.Context) error) er
 		if ctx.Err() != nil {
 			return err
 		}
-		_ = sleep(ctx, time.Second)
+		_ = slackapi.Sleep(ctx, time.Second)
 	}
 }
 
 // name is the channel's, as people know it.
 func (w *worker) name() string { return w.channels.name(w.channel) }
+
+// patience lasts for a time, and logs each failure that is tried again.
+func (w *worker) patience(ctx context.Context, d time.Duration, message string) slackapi.Patience {
+	return slackapi.Patience{For: d, Failed: func(o slackapi.Outcome, try int) {
+		w.changed(ctx, message, o, try)
+	}}
+}

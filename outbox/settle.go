@@ -44,8 +44,8 @@ type Shown struct {
 // it was committed before.
 var ErrGone = errors.New("the post is settled already")
 
-// Settle applies a transition to an open post, in one write, and to p: it tells of a post that stays open as it is now,
-// and of one that is settled as it was. The error is ErrGone if the post isn't open any more: its deliveries were sent
+// Settle applies a transition to an open post, in one write, and to p where the post stays open. It may be repeated with the
+// same effect. The error is ErrGone if the post isn't open any more: its deliveries were sent
 // elsewhere by hand, or this very transition was committed and its answer lost. Then nothing is changed. Whatever the
 // error, p isn't.
 //
@@ -110,9 +110,8 @@ func (p *Post) stay(to Transition, tick Tick) {
 func staysOpen(t *tx, p *Post, to Transition, tick Tick) error {
 	next := *p
 	next.stay(to, tick)
-	n, err := t.changed(`UPDATE posts SET form = COALESCE(NULLIF(?, ''), form), doubt = ?, looked = ?, attempts = attempts + ?, last_attempt = max(last_attempt, ?),
-		reason = COALESCE(NULLIF(?, ''), reason), thread = CASE WHEN ? THEN '' ELSE thread END WHERE id = ? AND state = 'open'`,
-		string(to.Form), to.Doubt, to.Looked, to.Tries, millis(next.LastAttempt), to.Reason, to.Top, p.ID)
+	n, err := t.changed(`UPDATE posts SET form = ?, doubt = ?, looked = ?, attempts = ?, last_attempt = ?, reason = ?, thread = ? WHERE id = ? AND state = 'open'`,
+		string(next.Form), next.Doubt, next.Looked, next.Attempts, millis(next.LastAttempt), next.Reason, next.Thread, p.ID)
 	if err != nil {
 		return err
 	}

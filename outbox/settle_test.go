@@ -114,17 +114,22 @@ func TestSettlingAPostThatIsGone(t *testing.T) {
 
 // Whoever doesn't know whether a transition was committed, as the answer was lost, asks again.
 func TestSettlingTwice(t *testing.T) {
-	for _, to := range everyFate {
-		if to.Fate == StaysOpen {
-			continue
-		}
-		t.Run(to.Fate.String(), func(t *testing.T) {
+	for _, to := range append(everyFate, Transition{Tries: 1, Doubt: true}, Transition{Tries: -1, Reason: "ratelimited"}) {
+		t.Run(fmt.Sprint(to.Fate, to.Tries), func(t *testing.T) {
 			s, _ := openTemp(t)
 			p := reply(t, s)
-			rows := dump(t, s)
+			rows, was := dump(t, s), *p
 			mustSettle(t, s, p, to, Tick{At: start.Add(time.Minute)})
-			if dump(t, s) == rows {
+			settled := dump(t, s)
+			if settled == rows {
 				t.Error("nothing was changed")
+			}
+			if to.Fate == StaysOpen {
+				mustSettle(t, s, &was, to, Tick{At: start.Add(time.Minute)})
+				if again := dump(t, s); again != settled {
+					t.Errorf("the second time made it\n%s\nit was\n%s", again, settled)
+				}
+				return
 			}
 			mustBeGone(t, s, p, to)
 		})

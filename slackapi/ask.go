@@ -33,12 +33,8 @@ func (c *Client) Ask(ctx context.Context, m Method, p Patience, call func(contex
 		if err != nil {
 			return stopped(err)
 		}
-		within := s.left
-		if turn.breaker && p.For > 0 {
-			within = max(within, answersMost) // it tries for all, at nobody's expense
-		}
 		began := time.Now()
-		o := callWithin(ctx, within, call)
+		o := callWithin(ctx, s.left, call)
 		o.At = time.Now()
 		switch {
 		case o.Kind == NotAsked:
@@ -67,7 +63,7 @@ func (c *Client) Ask(ctx context.Context, m Method, p Patience, call func(contex
 		case o.Kind != Later && o.Kind != Unsure:
 			return o
 		}
-		pause, spent := s.failed(o.Answered || c.Answers(ctx), !turn.breaker, began)
+		pause, spent := s.failed(o.Answered || c.Answers(ctx), began)
 		if spent {
 			return o
 		}
@@ -89,8 +85,8 @@ type spending struct {
 }
 
 // failed spends patience for a try that began at a time, unless Slack answers nobody. It returns how long to wait before
-// the next one, and whether patience is spent. The time of a try that was made for all is free.
-func (s *spending) failed(answers, ownTime bool, began time.Time) (pause time.Duration, spent bool) {
+// the next one, and whether patience is spent.
+func (s *spending) failed(answers bool, began time.Time) (pause time.Duration, spent bool) {
 	if s.away == answers {
 		s.away, s.tries = !answers, 0
 	}
@@ -99,10 +95,7 @@ func (s *spending) failed(answers, ownTime bool, began time.Time) (pause time.Du
 	if !answers {
 		return pause, false
 	}
-	s.left -= pause
-	if ownTime {
-		s.left -= time.Since(began)
-	}
+	s.left -= pause + time.Since(began)
 	return pause, s.left <= 0
 }
 
@@ -122,7 +115,7 @@ func callWithin(ctx context.Context, d time.Duration, call func(context.Context)
 // known to be away: then asking says when to try.
 func (c *Client) Sleep(ctx context.Context, d time.Duration, o Outcome) error {
 	if o.Answered {
-		return sleep(ctx, d)
+		return Sleep(ctx, d)
 	}
 	return c.breaker.gate.sleep(ctx, d)
 }
@@ -134,8 +127,8 @@ func Backoff(tries int) time.Duration {
 	return time.Duration(rand.Int64N(int64(limit))) + time.Millisecond
 }
 
-// sleep waits, or returns why it was not to.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, or returns why it was not to.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return context.Cause(ctx)
 	}

@@ -94,9 +94,6 @@ func TestAsk(t *testing.T) {
 		{"no patience", []Outcome{later}, Patience{For: 1}, true, Later, [2]int{1, 1}, never},
 
 		{"strange while others aren't", []Outcome{strange}, Patience{For: usually}, false, Later, [2]int{5, 1000}, [2]time.Duration{4, usually}},
-		// With auth.test this is the third in a row, so that the next is due in 5 s, and then every 5 s.
-		{"an outage", append(times(20, lost), sent), Patience{For: barely}, true, Sent, [2]int{21, 21}, [2]time.Duration{95 * time.Second, 96 * time.Second}},
-		{"an outage behind a proxy", append(times(20, strange), sent), Patience{For: barely}, true, Sent, [2]int{21, 21}, [2]time.Duration{80 * time.Second, 30 * time.Minute}},
 	}...)
 	for _, c := range rows {
 		bubbleIn(t, c.name, func(t *testing.T) {
@@ -130,6 +127,42 @@ func TestAsk(t *testing.T) {
 			}
 			if len(told) != failed {
 				t.Errorf("told of the tries %v, want %d", told, failed)
+			}
+		})
+	}
+}
+
+// In an outage nothing but auth.test is asked, every 5 s; where something answers in Slack's place that can't be told, so that
+// the call is made again, less and less often. Neither spends any patience.
+func TestAskInAnOutage(t *testing.T) {
+	const long = 30 * time.Minute
+	for _, c := range []struct {
+		name  string
+		auth  fakeslack.Fault
+		tries []Outcome // until it is over
+		calls [2]int    // at least and at most
+	}{
+		// With auth.test the second is the third in a row.
+		{"no answer", fakeslack.Fault{Kind: fakeslack.CutBefore}, times(2, lost), [2]int{3, 3}},
+		{"answers of a proxy's", fakeslack.Fault{Kind: fakeslack.Status, Status: 403}, times(1000, strange), [2]int{30, 200}},
+		// What answered auth.test before the outage doesn't know it.
+		{"no answer, and no auth.test", fakeslack.Fault{Kind: fakeslack.Status, Status: 404}, times(1000, lost), [2]int{30, 400}},
+	} {
+		bubbleIn(t, c.name, func(t *testing.T) {
+			r := newRig(t, fakeslack.Options{})
+			c.auth.Method, c.auth.Count = "auth.test", -1
+			r.slack.Fault(c.auth)
+			s := &script{client: r.Client, outcomes: append(c.tries, sent)}
+			began, over := time.Now(), false
+			time.AfterFunc(long, func() { over = true; r.slack.ClearFaults() })
+			o := r.Ask(t.Context(), Posting, Patience{For: barely}, func(ctx context.Context) Outcome {
+				if o := s.call(ctx); !over {
+					return o
+				}
+				return sent
+			})
+			if calls, late := int(s.calls.Load()), time.Since(began)-long; o.Kind != Sent || late > time.Minute || calls < c.calls[0] || calls > c.calls[1] {
+				t.Errorf("got %s %v after the outage, with %d calls, want sent within a minute, and %v", o.Kind, late, calls, c.calls)
 			}
 		})
 	}
@@ -338,7 +371,7 @@ func TestEveryTurnEnds(t *testing.T) {
 				}
 				if strings.Contains(gates, "breaker") {
 					r.goesAway()
-					r.wire.refuse(true) // or auth.test would end it
+					r.noAuthTest()
 				}
 				began := time.Now()
 				ended := time.Duration(never)
@@ -682,6 +715,8 @@ func TestOurOwnDiskIsNotSlack(t *testing.T) {
 		for range awayAfter {
 			r.Answers(t.Context())
 		}
+		r.wire.refuse(false)
+		r.noAuthTest()
 		began := time.Now()
 		for range 3 {
 			if o := r.Ask(t.Context(), Posting, Once, func(context.Context) Outcome { return notAsked }); o.Kind != NotAsked {

@@ -10,7 +10,7 @@ const (
 	// awayAfter is how many calls in a row must go unanswered before Slack as a whole counts as away. Fewer could be
 	// one message's bad luck, which is to delay no other channel.
 	awayAfter = 3
-	// AwayTry is how often one caller tries for all while Slack is away.
+	// AwayTry is how often one caller tries for all while Slack is away, with auth.test.
 	AwayTry = 5 * time.Second
 	// tokenTry is how often a token that Slack refused is tried again.
 	tokenTry = time.Minute
@@ -34,7 +34,7 @@ type turn struct{ breaker, token bool }
 // enter returns when a method may be called, or when it is the caller's turn to try for all.
 func (c *Client) enter(ctx context.Context, m Method) (turn, error) {
 	for {
-		if err := sleep(ctx, c.Paused()); err != nil {
+		if err := Sleep(ctx, c.Paused()); err != nil {
 			return turn{}, err
 		}
 		t, err := c.gates(ctx)
@@ -50,13 +50,15 @@ func (c *Client) enter(ctx context.Context, m Method) (turn, error) {
 			return t, nil
 		}
 		c.leave(t)
-		if err := sleep(ctx, d); err != nil {
+		if err := Sleep(ctx, d); err != nil {
 			return turn{}, err
 		}
 	}
 }
 
-// gates returns when Slack and the token can be worked with, or when it is the caller's turn to try.
+// gates returns when Slack and the token can be worked with, or when it is the caller's turn to try for all. While Slack is
+// away that is to ask auth.test: what the caller wants may fail although Slack is back. Where something else answers that
+// in its place, what the caller wants is the try.
 func (c *Client) gates(ctx context.Context) (t turn, err error) {
 	for {
 		if t.token, err = c.token.enter(ctx); err != nil {
@@ -65,6 +67,18 @@ func (c *Client) gates(ctx context.Context) (t turn, err error) {
 		if t.breaker, err = c.breaker.gate.enter(ctx); err != nil {
 			c.leave(t)
 			return turn{}, err
+		}
+		if t.breaker {
+			o := callWithin(ctx, answersMost, c.hello)
+			switch {
+			case ctx.Err() != nil && !o.Answered:
+				c.leave(t)
+				return turn{}, context.Cause(ctx)
+			case o.Strange:
+				return t, nil
+			}
+			c.report(ctx, t, o)
+			continue
 		}
 		if t.token || !c.token.isShut() {
 			return t, nil
@@ -109,8 +123,7 @@ func (c *Client) report(ctx context.Context, t turn, o Outcome) {
 	default:
 		b.lost++
 	}
-	if b.lost < awayAfter || !b.silent {
-		c.leave(turn{breaker: t.breaker})
+	if !t.breaker && (b.lost < awayAfter || !b.silent) {
 		return
 	}
 	if b.gate.shutFor(AwayTry, t.breaker) {

@@ -3,10 +3,11 @@
 // It promises:
 //
 //   - What an answer of Slack's means, or its absence, is decided in one place (decide), and is one of a few kinds.
-//   - Ask is the only one that has patience with Slack. It waits for Slack to be back, for the token, for Retry-After and for
-//     a method's limit a minute, and backs off. An outage never spends a caller's patience.
-//   - Any 429 has everybody wait for as long as it asks. While Slack as a whole is away one caller tries every 5 s for all,
-//     and its first success wakes the rest; the same, once a minute, for a token that is refused.
+//   - Every call but auth.test goes through Ask, the only one that has patience with Slack. It waits for Slack to be back,
+//     for the token, for Retry-After and for a method's limit a minute, and backs off. An outage never spends a caller's
+//     patience.
+//   - Any 429 has everybody wait for as long as it asks. While Slack as a whole is away one caller asks auth.test every 5 s
+//     for all, and its first answer wakes the rest; while the token is refused one caller tries it once a minute.
 //   - Of answers only what is wanted is read: what others posted, and odd fields, break nothing.
 //
 // It knows neither events nor rules nor the outbox.
@@ -114,8 +115,9 @@ func (c *Client) Post(ctx context.Context, to Place, m Message) Outcome {
 	}
 	ctx, w := watch(ctx, smallAnswer)
 	_, _, err := c.api.PostMessageContext(ctx, to.Channel, options...)
-	o := c.decide(ctx, w.answer.text("ts"), confirmed(err, w), w)
+	o := c.decide(ctx, confirmed(err, w), w)
 	if o.Kind == Sent {
+		o.TS = w.answer.text("ts")
 		c.clock.heardTS(o.TS)
 		if to.Thread != "" {
 			o.Thread = to.Thread
@@ -133,7 +135,7 @@ func (c *Client) Post(ctx context.Context, to Place, m Message) Outcome {
 func (c *Client) Update(ctx context.Context, channel, ts string, m Message) Outcome {
 	ctx, w := watch(ctx, smallAnswer)
 	_, _, _, err := c.api.UpdateMessageContext(ctx, channel, ts, append(m.content(), slack.MsgOptionParse(false))...)
-	o := c.decide(ctx, noTS, confirmed(err, w), w)
+	o := c.decide(ctx, confirmed(err, w), w)
 	if o.Kind == RefusedToken && ofMethod[o.Code] && o.Code != "missing_scope" { // posting needs the same scope
 		o.Kind = RefusedMessage
 	}
@@ -169,15 +171,9 @@ func (m Message) content() []slack.MsgOption {
 	return options
 }
 
-// noTS is the ts of what is no message.
-const noTS = "none"
-
 // decide says what an answer means, sets the clock by it, and has everybody wait if it asks to.
-func (c *Client) decide(ctx context.Context, ts string, err error, w *wire) Outcome {
-	o := decide(ts, err, w)
-	if ts == noTS {
-		o.TS = ""
-	}
+func (c *Client) decide(ctx context.Context, err error, w *wire) Outcome {
+	o := decide(err, w)
 	if o.Kind == Wait {
 		c.limited(ctx, o)
 	}
@@ -197,7 +193,7 @@ func (c *Client) hello(ctx context.Context) Outcome {
 func (c *Client) who(ctx context.Context) (*slack.AuthTestResponse, Outcome) {
 	ctx, w := watch(ctx, smallAnswer)
 	who, err := c.api.AuthTestContext(ctx)
-	return who, c.decide(ctx, noTS, err, w)
+	return who, c.decide(ctx, err, w)
 }
 
 // errUnreadable says that an answer of Slack's lacks what it must have.
@@ -216,7 +212,7 @@ func (c *Client) readOnce(ctx context.Context, m Method, form url.Values, want f
 		most = maxAnswer
 	}
 	ctx, w := watch(ctx, most)
-	o := c.decide(ctx, noTS, c.request(ctx, m, form, want, w), w)
+	o := c.decide(ctx, c.request(ctx, m, form, want, w), w)
 	switch {
 	case o.Kind == RefusedToken && ofMethod[o.Code]:
 		// The token works, but not for this. It is the trouble of the channel that this was asked for.

@@ -196,3 +196,8 @@ func (r *rig) goesAway() {
 		r.report(context.Background(), turn{}, lost)
 	}
 }
+
+// noAuthTest has something else answer auth.test, so that what a caller wants is the try for all.
+func (r *rig) noAuthTest() {
+	r.slack.Fault(fakeslack.Fault{Method: "auth.test", Kind: fakeslack.Status, Status: 404, Count: -1})
+}

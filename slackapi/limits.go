@@ -10,7 +10,7 @@ type Method string
 
 // The methods.
 const (
-	Posting   Method = "chat.postMessage" // has a pace of its own, which its caller keeps
+	Posting   Method = "chat.postMessage" // paced by its caller
 	Updating  Method = "chat.update"
 	listing   Method = "conversations.list"
 	asking    Method = "conversations.info"
@@ -86,7 +86,8 @@ type Start struct {
 
 // Begin is the start of a process after those before it, oldest first. It returns those of the last minute, this one last. The
 // first ever begins with all of a minute's calls, a restart with half of them, and one of several restarts within a minute with
-// half of what those before left: together they make no more than one process does.
+// half of what those before left. So restarts within a minute begin with one minute's calls together at most; with those of a
+// process that lived before them it may be twice as many.
 func Begin(before []Start, now time.Time) (lately []Start) {
 	left := 1.0
 	for _, s := range before {

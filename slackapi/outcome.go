@@ -25,7 +25,7 @@ const (
 	RefusedToken               // nothing can be posted at all
 	Missing                    // it was looked for, and Slack doesn't show it
 	Unreadable                 // it was looked for where nothing can be read, so it isn't known
-	NotAsked                   // nothing was asked of Slack, as the caller had something else to do first
+	NotAsked                   // nothing was asked of Slack, as there was nothing to ask; Err says if that went wrong
 	Stopped                    // the caller was told to stop before Slack answered
 )
 
@@ -39,7 +39,6 @@ type Outcome struct {
 	TS         string        // of a message that was sent
 	Thread     string        // of a message that was sent as a reply: the ts of what it replies to
 	RetryAfter time.Duration // with Wait
-	Warn       bool          // a person should hear of it although it is tried again
 	Bounded    bool          // with Later and Unsure: not tried for ever
 	Answered   bool          // it was Slack that answered: it isn't away
 	Strange    bool          // something answered, but not as Slack does: that says nothing of Slack as a whole
@@ -48,6 +47,9 @@ type Outcome struct {
 	Detail     string        // what Slack adds: which block is invalid, which scope is missing
 	Err        error
 }
+
+// Unasked is the outcome of a call that asks nothing, and why if that isn't as it should be.
+func Unasked(err error) Outcome { return Outcome{Kind: NotAsked, Err: err} }
 
 // Reason says an outcome in a line, for the log and for what is set aside. It holds no text of messages.
 func (o Outcome) Reason() string {
@@ -159,27 +161,24 @@ var ofMethod = map[string]bool{
 	"deprecated_endpoint": true, "method_deprecated": true,
 }
 
-// warned are the errors that heal, if at all, by a person's hand, but may heal.
-var warned = map[string]bool{"message_limit_exceeded": true, "accesslimited": true, "org_login_required": true}
-
 // noHeader is the Code of a 429 that doesn't say how long to wait.
 const noHeader = "a limit without Retry-After (message_limit_exceeded?)"
 
 // tooLong is the Code of an answer that is longer than its like may be.
 const tooLong = "an answer that is too long"
 
-// decide says what an answer means. It is the only place that does. ts and err are what slack-go returned; w is
+// decide says what an answer means. It is the only place that does. err is what slack-go returned; w is
 // what happened on the wire, which tells what they hide: whether the request was written, and whether the answer says
 // ok, as slack-go takes {} for a success.
-func decide(ts string, err error, w *wire) Outcome {
+func decide(err error, w *wire) Outcome {
 	var refused slack.SlackErrorResponse
 	switch {
 	case w.status == http.StatusTooManyRequests:
 		return readLimit(err, w)
 	case errors.As(err, &refused) && refused.Err != "":
 		return answered(refused)
-	case err == nil && w.answer.is("ok") && ts != "":
-		return Outcome{Kind: Sent, TS: ts, Answered: true}
+	case err == nil && w.answer.is("ok"):
+		return Outcome{Kind: Sent, Answered: true}
 	case w.status == http.StatusOK && w.cut:
 		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "an answer that broke off", Err: err}
 	case w.status == http.StatusOK && w.long:
@@ -193,9 +192,9 @@ func decide(ts string, err error, w *wire) Outcome {
 		return Outcome{Kind: Unsure, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.status >= 400:
 		// Slack itself answers with 200: this is a proxy's, or SLACK_API_URL is wrong.
-		return Outcome{Kind: Later, Warn: true, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
+		return Outcome{Kind: Later, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.status >= 300:
-		return Outcome{Kind: Unsure, Warn: true, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status) + ": a redirect, which is not followed", Err: err}
+		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status) + ": a redirect, which is not followed", Err: err}
 	case w.status != 0:
 		return Outcome{Kind: Unsure, Strange: true, Bounded: true, Code: "HTTP " + strconv.Itoa(w.status), Err: err}
 	case w.written.Load():
@@ -210,7 +209,7 @@ func readLimit(err error, w *wire) Outcome {
 	seconds, parse := strconv.Atoi(strings.TrimSpace(w.retryAfter))
 	switch {
 	case w.retryAfter == "":
-		o.RetryAfter, o.Warn, o.Code = longWait, true, noHeader
+		o.RetryAfter, o.Code = longWait, noHeader
 	case parse != nil || seconds < 0:
 		o.RetryAfter = longWait
 	default:
@@ -221,7 +220,7 @@ func readLimit(err error, w *wire) Outcome {
 
 // answered reads an error that Slack names.
 func answered(e slack.SlackErrorResponse) Outcome {
-	o := Outcome{Answered: true, Code: e.Err, Err: e, Warn: warned[e.Err]}
+	o := Outcome{Answered: true, Code: e.Err, Err: e}
 	kind, known := kinds[e.Err]
 	switch {
 	case known:
@@ -229,7 +228,7 @@ func answered(e slack.SlackErrorResponse) Outcome {
 	case strings.HasPrefix(e.Err, "restricted_action"):
 		o.Kind = RefusedChannel
 	default:
-		o.Kind, o.Bounded, o.Warn = Later, true, true
+		o.Kind, o.Bounded = Later, true
 	}
 	if o.Kind == Wait {
 		o.RetryAfter = longWait
