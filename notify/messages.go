@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"allo-slack/allo"
@@ -100,53 +101,37 @@ func (m *messages) shown(ctx context.Context, items []item) ([]format.Item, erro
 
 // digest is how many of several items one message holds. It is 1 where that can't be found out.
 func (m *messages) digest(ctx context.Context, items []item) (n int) {
-	whole := items
-	for i := range items {
-		if items[i].broken != nil {
-			whole = items[:i]
-			break
-		}
+	if i := slices.IndexFunc(items, func(it item) bool { return it.broken != nil }); i >= 0 {
+		items = items[:i]
 	}
-	err := guard(func() {
-		shown, err := m.shown(ctx, whole)
-		if err != nil || len(whole) < 2 {
-			n = 1
-			return
-		}
+	if len(items) < 2 {
+		return 1
+	}
+	if err := guard(func() {
+		shown, _ := m.shown(ctx, items) // none of them is broken
 		_, n = format.Digest(shown)
-	})
-	if err != nil {
+	}); err != nil {
 		m.log.ErrorContext(ctx, "a digest can't be made, so its first event goes alone", "event_id", items[0].Event, "err", err)
 		return 1
 	}
 	return n
 }
 
-// render makes a post's message.
+// render makes a post's message, of one that Slack has with what is known by now. The error says why it can't be made.
 func (m *messages) render(ctx context.Context, p *outbox.Post, items []item) (message slackapi.Message, err error) {
 	broken := guard(func() {
 		var shown []format.Item
 		if shown, err = m.shown(ctx, items); err != nil {
 			return
 		}
+		if p.TS != "" && !fits(shown) {
+			err = errors.New("the digest would no longer hold all that it shows")
+			return
+		}
 		made := render(p, shown)
 		message = slackapi.Message{ID: p.ID, Text: made.Text, Blocks: made.Blocks, Broadcast: fromCustomer(shown)}
 	})
 	return message, errors.Join(broken, err)
-}
-
-// again makes the message of a post that Slack has, with what is known by now. The error says why it can't be.
-func (m *messages) again(ctx context.Context, p *outbox.Post) (message slackapi.Message, err error) {
-	items := m.read(ctx, p.Deliveries, nil)
-	if broken := guard(func() {
-		var shown []format.Item
-		if shown, err = m.shown(ctx, items); err == nil && !fits(shown) {
-			err = errors.New("the digest would no longer hold all that it shows")
-		}
-	}); broken != nil || err != nil {
-		return message, errors.Join(broken, err)
-	}
-	return m.render(ctx, p, items)
 }
 
 // follow says what follows a message that Slack has.

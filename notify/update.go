@@ -90,7 +90,7 @@ func (u *updater) update(ctx context.Context, one outbox.Update) error {
 		if p, err = u.store.SentPost(ctx, one.Post); err != nil || p == nil || len(p.Deliveries) == 0 {
 			return slackapi.Outcome{Kind: slackapi.NotAsked}
 		}
-		m, err := u.messages.again(ctx, p)
+		m, err := u.messages.render(ctx, p, u.messages.read(ctx, p.Deliveries, nil))
 		if err != nil {
 			dropped = err.Error()
 			return slackapi.Outcome{Kind: slackapi.NotAsked}
