@@ -191,7 +191,7 @@ func (p *people) lookUp(ctx context.Context, email string, most time.Duration) (
 	p.mu.Lock()
 	p.failed = time.Time{}
 	p.mu.Unlock()
-	if err := p.store.SetUser(ctx, u); err != nil {
+	if err := p.store.SetUser(ctx, u); err != nil && ctx.Err() == nil {
 		p.log.WarnContext(ctx, "who an email belongs to could not be stored", "err", err)
 	}
 	return 0, nil

@@ -34,12 +34,15 @@ func (t *troubles) note(ctx context.Context, channel, reason string) error {
 	return t.store.SetTrouble(ctx, channel, reason, time.Now())
 }
 
-// over commits that a channel is stuck no more; was is false if it wasn't.
+// over commits that a channel is stuck no more; was is false if it wasn't. What could not be cleared is still to be.
 func (t *troubles) over(ctx context.Context, channel string) (was bool, err error) {
-	if _, was = t.stuck.LoadAndDelete(channel); was {
-		err = t.store.ClearTrouble(ctx, channel)
+	if _, was = t.stuck.LoadAndDelete(channel); !was {
+		return false, nil
 	}
-	return was, err
+	if err = t.store.ClearTrouble(context.WithoutCancel(ctx), channel); err != nil {
+		t.stuck.Store(channel, true)
+	}
+	return true, err
 }
 
 // hold keeps the queue of a channel that refuses everything, says so, and returns when it is time to try again. What waits
@@ -58,7 +61,7 @@ func (w *worker) hold(ctx context.Context, o slackapi.Outcome) error {
 		w.log.ErrorContext(ctx, "channel refuses messages; they are kept, and tried again every minute",
 			"channel", w.name(), "err", o.Reason(), "todo", slackapi.ChannelTodo(o.Code))
 	}
-	if err := w.troubles.note(ctx, w.channel, o.Reason()); err != nil {
+	if err := w.troubles.note(ctx, w.channel, o.Reason()); err != nil && ctx.Err() == nil {
 		w.log.WarnContext(ctx, "the channel's trouble could not be stored", "err", err)
 	}
 	if err := slackapi.Sleep(ctx, channelTry); err != nil {
@@ -99,11 +102,10 @@ func (w *worker) handOver(ctx context.Context, ref string) (more bool, err error
 // healed notes that a channel takes messages.
 func (w *worker) healed(ctx context.Context) {
 	w.last = ""
-	was, err := w.troubles.over(ctx, w.channel)
-	if was {
+	switch was, err := w.troubles.over(ctx, w.channel); {
+	case err != nil:
+		w.log.WarnContext(ctx, "the channel's trouble could not be cleared, will retry", "channel", w.name(), "err", err)
+	case was:
 		w.log.InfoContext(ctx, "channel takes messages again", "channel", w.name())
-	}
-	if err != nil {
-		w.log.WarnContext(ctx, "the channel's trouble could not be cleared", "err", err)
 	}
 }

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -201,4 +202,43 @@ func TestAStartSaysWhatWaitsForAChannelThatNoRuleNames(t *testing.T) {
 			t.Errorf("troubles = %v, %v; want none left", troubles, err)
 		}
 	})
+}
+
+// A trouble that is over and could not be cleared, as the store failed, is cleared later.
+func TestATroubleThatCouldNotBeCleared(t *testing.T) {
+	for _, how := range []string{"a message", "sent elsewhere by hand"} {
+		bubbleIn(t, how, func(t *testing.T) {
+			r := newRig(t, byTag, "a", "b").start()
+			r.slack.SetChannel("a", func(c *fakeslack.Channel) { c.Archived = true })
+			r.calls("a", 1, 1)
+			pass(10 * time.Second)
+			change(t, r.path, "CREATE TRIGGER fails BEFORE DELETE ON troubles BEGIN SELECT RAISE(ABORT, 'no'); END")
+			if how == "a message" {
+				r.slack.SetChannel("a", func(c *fakeslack.Channel) { c.Archived = false })
+			} else if _, err := r.store.Replay(t.Context(), outbox.Selection{From: r.id("a"), To: r.id("b")}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			pass(2 * time.Minute)
+			change(t, r.path, "DROP TRIGGER fails")
+			r.slack.SetChannel("a", func(c *fakeslack.Channel) { c.Archived = false })
+			r.calls("a", 2, 2)
+			pass(time.Hour)
+			if list, err := r.store.Troubles(t.Context()); len(list) != 0 || err != nil {
+				t.Errorf("troubles are %v, %v; want none: #a shows %v", list, err, r.cases("a"))
+			}
+		})
+	}
+}
+
+// change changes a store's tables beside the bot.
+func change(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
 }
