@@ -20,13 +20,16 @@ const (
 // a new one of what waits. It is false if there is nothing to be sent any more, or if the post has to be looked for first:
 // all other waiting comes before the last look, as it may take an hour.
 func (w *worker) claim(ctx context.Context, p *post) (claimed bool, err error) {
+	if _, _, told := w.slack.Now(); !told {
+		w.slack.Answers(ctx) // before the turn: that may take long
+	}
 	if err := w.takeTurn(ctx); err != nil {
 		return false, err
 	}
 	if p.stale(time.Now()) {
 		return false, nil // it keeps the turn: who gave it back would wait behind all others each time
 	}
-	tick := w.onTime(ctx, w.turn)
+	tick := w.onTime(w.turn)
 	if p.Post == nil {
 		claimed, err = w.begin(ctx, p, tick)
 	} else {
@@ -120,13 +123,8 @@ func together(waiting []item) []item {
 	return waiting
 }
 
-// onTime adds to a tick what Slack's clock says, which is asked where it isn't known.
-func (w *worker) onTime(ctx context.Context, tick outbox.Tick) outbox.Tick {
-	early, late, told := w.slack.Now()
-	if !told {
-		w.slack.Answers(ctx)
-		early, late, _ = w.slack.Now()
-	}
-	tick.Early, tick.Late = early, late
+// onTime adds to a tick what Slack's clock says.
+func (w *worker) onTime(tick outbox.Tick) outbox.Tick {
+	tick.Early, tick.Late, _ = w.slack.Now()
 	return tick
 }

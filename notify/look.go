@@ -39,8 +39,11 @@ func (w *worker) look(ctx context.Context, p *post) slackapi.Outcome {
 			continue
 		case o.Code == "not_in_channel" && !joined:
 			joined = true
-			if again := w.channels.rejoin(ctx, p.Channel, slackapi.Patience{For: joinMost}); again.Kind == slackapi.Sent {
+			switch again := w.channels.rejoin(ctx, p.Channel, slackapi.Patience{For: joinMost}); again.Kind {
+			case slackapi.Sent:
 				continue
+			case slackapi.Stopped: // that says nothing of the history
+				return again
 			}
 		}
 		o.Kind = slackapi.Unreadable

@@ -221,7 +221,7 @@ func (p *people) fails(o slackapi.Outcome, most time.Duration) time.Duration {
 		return most
 	case slackapi.Later, slackapi.Unsure:
 		p.failed = time.Now()
-		return most
+		return max(most, o.Spent)
 	}
 	return 0 // a refusal takes no time
 }

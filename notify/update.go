@@ -12,8 +12,8 @@ import (
 const (
 	// updateMost is how long Slack may answer an update badly before it is dropped, while it answers other calls.
 	updateMost = 2 * time.Minute
-	// updatesBeside is how many updates are made beside each other, so that one that fails holds up few.
-	updatesBeside = 4
+	// updatesBeside is how many updates are made beside each other, so that those that fail hold up few. The limit a minute bounds them.
+	updatesBeside = 50
 	// updatesAgain is when those are read again that could not be read, or not be recorded.
 	updatesAgain = 5 * time.Second
 )

@@ -28,13 +28,17 @@ var Once = Patience{}
 // When ctx ends first the outcome is Stopped.
 func (c *Client) Ask(ctx context.Context, m Method, p Patience, call func(context.Context) Outcome) Outcome {
 	s := spending{left: p.For}
+	var last Outcome
 	for try := 1; ; try++ {
-		turn, err := c.enter(ctx, m)
+		turn, full, err := c.enter(ctx, m, s.limit())
 		if err != nil {
 			return stopped(err)
 		}
+		if full {
+			return last
+		}
 		began := time.Now()
-		o := callWithin(ctx, s.left, call)
+		o := callWithin(ctx, s.call(), call)
 		o.At = time.Now()
 		switch {
 		case o.Kind == NotAsked:
@@ -63,10 +67,13 @@ func (c *Client) Ask(ctx context.Context, m Method, p Patience, call func(contex
 		case o.Kind != Later && o.Kind != Unsure:
 			return o
 		}
+		last = o
 		pause, spent := s.failed(o.Answered || c.Answers(ctx), began)
 		if spent {
+			o.Spent = p.For - s.left
 			return o
 		}
+		last.Spent = p.For - s.left
 		if p.Failed != nil {
 			p.Failed(o, try)
 		}
@@ -82,6 +89,20 @@ type spending struct {
 	limits int  // answers in a row that asked to wait
 	tries  int  // in a row that failed in the same way
 	away   bool // the last one failed as Slack answered nobody
+}
+
+// limit is how long the method's limit may be waited for: what failed is not worth more than what is left; 0 is however long.
+func (s *spending) limit() time.Duration {
+	if s.tries == 0 || s.away {
+		return 0
+	}
+	return s.left
+}
+
+// call is how long a call may take: not all that is left, as one that nobody answers may have been made in an outage that is
+// over.
+func (s *spending) call() time.Duration {
+	return max(s.left/2, min(s.left, time.Second))
 }
 
 // failed spends patience for a try that began at a time, unless Slack answers nobody. It returns how long to wait before

@@ -26,39 +26,57 @@ type breaker struct {
 	lost     int        // calls in a row that Slack did not answer
 	silent   bool       // auth.test was one of them
 	answered time.Time  // when it answered last
+	tried    int        // how often somebody tried for all since it went away
+}
+
+// ownTry is which of the tries for all is what the caller wants: auth.test alone may stay broken.
+const ownTry = 12
+
+// own reports whether the caller's try for all is what it wants.
+func (b *breaker) own() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tried++
+	return b.tried%ownTry == 0
 }
 
 // turn is which gates the caller tries for all. Each ends with report, once there was a call, or with leave.
 type turn struct{ breaker, token bool }
 
 // enter returns when a method may be called, or when it is the caller's turn to try for all.
-func (c *Client) enter(ctx context.Context, m Method) (turn, error) {
+//
+// It is full, and no turn, if the method's limit is to be waited for longer than most; 0 is however long.
+func (c *Client) enter(ctx context.Context, m Method, most time.Duration) (t turn, full bool, err error) {
 	for {
 		if err := Sleep(ctx, c.Paused()); err != nil {
-			return turn{}, err
+			return turn{}, false, err
 		}
 		t, err := c.gates(ctx)
 		if err != nil {
-			return turn{}, err
+			return turn{}, false, err
 		}
 		// A Retry-After may begin at the gates. It is for one method, and kept by all.
 		d := c.Paused()
-		if d == 0 {
+		limit := d == 0
+		if limit {
 			d = c.limits.take(m)
 		}
 		if d == 0 {
-			return t, nil
+			return t, false, nil
 		}
 		c.leave(t)
+		if limit && most > 0 && d > most {
+			return turn{}, true, nil
+		}
 		if err := Sleep(ctx, d); err != nil {
-			return turn{}, err
+			return turn{}, false, err
 		}
 	}
 }
 
 // gates returns when Slack and the token can be worked with, or when it is the caller's turn to try for all. While Slack is
 // away that is to ask auth.test: what the caller wants may fail although Slack is back. Where something else answers that
-// in its place, what the caller wants is the try.
+// in its place, and once a minute, what the caller wants is the try.
 func (c *Client) gates(ctx context.Context) (t turn, err error) {
 	for {
 		if t.token, err = c.token.enter(ctx); err != nil {
@@ -69,6 +87,9 @@ func (c *Client) gates(ctx context.Context) (t turn, err error) {
 			return turn{}, err
 		}
 		if t.breaker {
+			if c.breaker.own() {
+				return t, nil
+			}
 			o := callWithin(ctx, answersMost, c.hello)
 			switch {
 			case ctx.Err() != nil && !o.Answered:
@@ -113,7 +134,7 @@ func (c *Client) report(ctx context.Context, t turn, o Outcome) {
 	defer b.mu.Unlock()
 	switch {
 	case o.Answered:
-		b.lost, b.silent, b.answered = 0, false, time.Now()
+		b.lost, b.silent, b.answered, b.tried = 0, false, time.Now(), 0
 		if b.gate.passed() {
 			c.log.InfoContext(ctx, "slack is back")
 		}

@@ -43,6 +43,7 @@ type Outcome struct {
 	Answered   bool          // it was Slack that answered: it isn't away
 	Strange    bool          // something answered, but not as Slack does: that says nothing of Slack as a whole
 	At         time.Time     // when it was known
+	Spent      time.Duration // what was spent of the patience for it
 	Code       string        // Slack's error, or a word for what broke
 	Detail     string        // what Slack adds: which block is invalid, which scope is missing
 	Err        error
