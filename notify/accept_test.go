@@ -74,7 +74,7 @@ func TestAcceptBeforeRun(t *testing.T) {
 		began := time.Now()
 		r.calls("", 1, 3)
 		pass(time.Minute)
-		if n := len(r.wire.tries(began)); n != 0 {
+		if n := len(r.wire.Tries(began)); n != 0 {
 			t.Errorf("Slack was called %d times before Run, want 0", n)
 		}
 		r.run()

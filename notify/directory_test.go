@@ -120,7 +120,7 @@ func TestReloadsDoNotPileUp(t *testing.T) {
 			r.bot.SetRules(parseRules(t, toSupport))
 		}
 		pass(10 * time.Minute)
-		if n := len(r.wire.tries(began)); n > 3 {
+		if n := len(r.wire.Tries(began)); n > 3 {
 			t.Errorf("%d calls for 200 reloads, want two or so", n)
 		}
 	})

@@ -28,6 +28,7 @@ import (
 	"allo-slack/outbox"
 	"allo-slack/rules"
 	"allo-slack/slackapi"
+	"allo-slack/tests/direct"
 )
 
 // What the tests' events say, and what no log may hold.
@@ -87,13 +88,13 @@ func (j *journal) tail(lines int) string {
 type rig struct {
 	t      *testing.T
 	slack  *fakeslack.Server
-	wire   *direct // the last of wires
+	wire   *direct.Transport // the last of wires
 	rules  string
 	path   string // of the store
 	log    *journal
-	silent time.Duration // Config.Silence
-	api    http.Handler  // Slack, or what a test puts before it
-	wires  []*direct     // one of each start
+	silent time.Duration       // Config.Silence
+	api    http.Handler        // Slack, or what a test puts before it
+	wires  []*direct.Transport // one of each start
 
 	store   *outbox.Store
 	bot     *Notifier
@@ -131,7 +132,7 @@ func newRigWith(t *testing.T, rulesText string, options fakeslack.Options) *rig 
 			t.Log("the log ended with\n" + r.log.tail(40))
 		}
 		for _, wire := range r.wires {
-			wire.going.Wait()
+			wire.Going.Wait()
 		}
 	})
 	return r
@@ -162,7 +163,7 @@ func (r *rig) open() {
 	}
 	r.metrics = prometheus.NewRegistry()
 	r.metrics.MustRegister(NewQueueMetrics(store))
-	r.wire = &direct{api: r.api}
+	r.wire = &direct.Transport{API: r.api}
 	r.wires = append(r.wires, r.wire)
 	client := slackapi.HTTPClient()
 	client.Transport = slackapi.Transport(r.wire)
@@ -214,7 +215,7 @@ func (r *rig) crash() {
 			r.t.Fatal(err)
 		}
 	}
-	r.wire.refuse(true)
+	r.wire.Refuse(true)
 	r.stop()
 	r.path = filepath.Join(dir, "test.db")
 }

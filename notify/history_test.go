@@ -21,8 +21,8 @@ func TestTheLastLookComesAfterAllWaiting(t *testing.T) {
 			r.calls("b", 2, 2)
 		}},
 		{"an outage", func(r *rig) {
-			r.wire.refuse(true)
-			time.AfterFunc(5*time.Minute, func() { r.wire.refuse(false) })
+			r.wire.Refuse(true)
+			time.AfterFunc(5*time.Minute, func() { r.wire.Refuse(false) })
 			r.calls("b", 2, 2)
 		}},
 	} {

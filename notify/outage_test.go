@@ -17,8 +17,8 @@ func TestSlackIsAway(t *testing.T) {
 		length   time.Duration
 		away     func(r *rig, yes bool)
 	}{
-		{"no connection", []string{"a", "b", "c"}, time.Hour, func(r *rig, yes bool) { r.wire.refuse(yes) }},
-		{"no connection, one channel", []string{"a"}, 20 * time.Minute, func(r *rig, yes bool) { r.wire.refuse(yes) }},
+		{"no connection", []string{"a", "b", "c"}, time.Hour, func(r *rig, yes bool) { r.wire.Refuse(yes) }},
+		{"no connection, one channel", []string{"a"}, 20 * time.Minute, func(r *rig, yes bool) { r.wire.Refuse(yes) }},
 		{"503", []string{"a", "b", "c"}, 20 * time.Minute, away(fakeslack.Fault{Kind: fakeslack.Status})},
 		{"503, one channel", []string{"a"}, 20 * time.Minute, away(fakeslack.Fault{Kind: fakeslack.Status})},
 		{"no answer", []string{"a", "b"}, 20 * time.Minute, away(fakeslack.Fault{Kind: fakeslack.CutBefore})},
@@ -38,7 +38,7 @@ func TestSlackIsAway(t *testing.T) {
 				}
 				pass(c.length / 2)
 
-				tries := r.wire.tries(began)
+				tries := r.wire.Tries(began)
 				if n, want := len(tries), int(c.length/slackapi.AwayTry); n < want*9/10 || n > want+20 {
 					t.Errorf("%d calls in %v, want one each %v, %d", n, c.length, slackapi.AwayTry, want)
 				}
@@ -114,7 +114,7 @@ func TestTheTokenIsRefused(t *testing.T) {
 					r.calls(channel, 1000*i+1, 1000*i+10)
 				}
 				pass(20*time.Minute - time.Second)
-				if n := len(r.wire.tries(began)); n < 19 || n > 23 {
+				if n := len(r.wire.Tries(began)); n < 19 || n > 23 {
 					t.Errorf("%d calls in 20 minutes, want one a minute", n)
 				}
 				if n := strings.Count(r.log.String(), "slack refuses the token"); n != 1 {
@@ -146,7 +146,7 @@ func TestTheTokenIsRefusedInDoubt(t *testing.T) {
 		began := time.Now()
 		r.calls("", 2, 3)
 		pass(10 * time.Minute)
-		if n := len(r.wire.tries(began)); n > 15 {
+		if n := len(r.wire.Tries(began)); n > 15 {
 			t.Errorf("%d calls in 10 minutes, want about one a minute", n)
 		}
 		r.slack.ClearFaults()

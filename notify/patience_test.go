@@ -67,7 +67,7 @@ func TestEveryTryOfTheTokenEnds(t *testing.T) {
 func TestAKnownListEndsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, byTag, "a", "b", "c").start()
-		r.wire.refuse(true)
+		r.wire.Refuse(true)
 		pass(2 * time.Second)
 		for range 3 {
 			r.bot.slack.Answers(t.Context())
@@ -171,7 +171,7 @@ func TestAnOutageSpendsNoPatience(t *testing.T) {
 		name string
 		away func(r *rig, yes bool)
 	}{
-		{"no connection", func(r *rig, yes bool) { r.wire.refuse(yes) }},
+		{"no connection", func(r *rig, yes bool) { r.wire.Refuse(yes) }},
 		{"no answer", away(fakeslack.Fault{Kind: fakeslack.CutBefore})},
 		{"answers that hang", away(fakeslack.Fault{Kind: fakeslack.Slow, Delay: time.Minute})},
 		{"a proxy's 403", away(fakeslack.Fault{Kind: fakeslack.Status, Status: 403})},

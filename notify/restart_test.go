@@ -76,7 +76,7 @@ func TestAStopWhileWaiting(t *testing.T) {
 		},
 		"for a name":    func(r *rig) { r.calls("b", 1, 9) },
 		"for the token": func(r *rig) { r.slack.SetToken("xoxb-another"); r.calls("a", 1, 9) },
-		"for Slack":     func(r *rig) { r.wire.refuse(true); r.calls("a", 1, 9) },
+		"for Slack":     func(r *rig) { r.wire.Refuse(true); r.calls("a", 1, 9) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -57,7 +57,7 @@ func walk(t *testing.T, random *rand.Rand) {
 	begin := func() {
 		pass([]time.Duration{0, upTo(random, 70*time.Second)}[random.IntN(2)])
 		r.open()
-		r.wire.refuse(refused)
+		r.wire.Refuse(refused)
 		r.run()
 	}
 	for range 40 {
@@ -77,7 +77,7 @@ func walk(t *testing.T, random *rand.Rand) {
 			r.slack.ClearFaults()
 		case 9:
 			refused = !refused
-			r.wire.refuse(refused)
+			r.wire.Refuse(refused)
 		case 10:
 			r.slack.SetChannel(channel, func(c *fakeslack.Channel) { c.Archived = !c.Archived })
 		case 11:
@@ -94,7 +94,7 @@ func walk(t *testing.T, random *rand.Rand) {
 		}
 	}
 	r.slack.ClearFaults()
-	r.wire.refuse(false)
+	r.wire.Refuse(false)
 	for name := range accepted {
 		r.slack.SetChannel(name, func(c *fakeslack.Channel) { c.Archived = false })
 	}

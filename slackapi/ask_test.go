@@ -197,7 +197,7 @@ func TestAskStops(t *testing.T) {
 		{"a token that was just refused", 1, token, func(*rig) {}},
 		{"before another try", -1, later, func(*rig) {}},
 		{"before another try of what wasn't answered", -1, lost, func(*rig) {}},
-		{"an outage that just began", -1, lost, func(r *rig) { r.wire.refuse(true) }},
+		{"an outage that just began", -1, lost, func(r *rig) { r.wire.Refuse(true) }},
 		{"whether Slack answers", 1, lost, func(r *rig) { r.slack.Fault(hang) }},
 		{"whether Slack answers, as something strange does", 1, strange, func(r *rig) { r.slack.Fault(hang) }},
 		{"the call", 1, Outcome{Kind: Stopped}, func(*rig) {}},
@@ -227,7 +227,7 @@ func TestAskStops(t *testing.T) {
 			if c.calls >= 0 && calls != c.calls {
 				t.Errorf("%d calls began, want %d", calls, c.calls)
 			}
-			r.wire.refuse(false)
+			r.wire.Refuse(false)
 			r.pauses.until = time.Time{}
 			ctx, late := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer late()
@@ -271,7 +271,7 @@ func TestAnOutageSpendsNoPatience(t *testing.T) {
 		bubbleIn(t, c.name, func(t *testing.T) {
 			r := newRig(t, fakeslack.Options{})
 			if c.fault.Kind == "" {
-				r.wire.refuse(true)
+				r.wire.Refuse(true)
 			} else {
 				c.fault.Method, c.fault.Count = "*", -1
 				r.slack.Fault(c.fault)
@@ -288,7 +288,7 @@ func TestAnOutageSpendsNoPatience(t *testing.T) {
 				})
 			}
 			<-time.After(long)
-			r.wire.refuse(false)
+			r.wire.Refuse(false)
 			r.slack.ClearFaults()
 			all.Wait()
 			if n, m := r.log.times(logAway), r.log.times(logBack); n != 1 || m != 1 {
@@ -619,7 +619,7 @@ func TestOneCallerTriesForAll(t *testing.T) {
 	const outage = 2*time.Minute + 3*time.Second
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, fakeslack.Options{})
-		r.wire.refuse(true)
+		r.wire.Refuse(true)
 		for range awayAfter {
 			if r.log.times(logAway) > 0 {
 				t.Error("the log says too early that Slack is away")
@@ -641,8 +641,8 @@ func TestOneCallerTriesForAll(t *testing.T) {
 			})
 		}
 		pass(outage)
-		tries := r.wire.tries(began.Add(1))
-		r.wire.refuse(false)
+		tries := r.wire.Tries(began.Add(1))
+		r.wire.Refuse(false)
 		all.Wait()
 		var want []time.Duration
 		for at := AwayTry; at < outage; at += AwayTry {
@@ -676,7 +676,7 @@ func TestOneCallerTriesTheToken(t *testing.T) {
 			})
 		}
 		pass(4*time.Minute + 30*time.Second)
-		if tries := r.wire.tries(began); len(tries) != 5 || tries[4] != 4*time.Minute {
+		if tries := r.wire.Tries(began); len(tries) != 5 || tries[4] != 4*time.Minute {
 			t.Errorf("Slack was tried after %v, want once a minute", tries)
 		}
 		r.slack.SetToken(testToken)
@@ -692,14 +692,14 @@ func TestAGateThatWasShutTooLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, fakeslack.Options{})
 		r.breaker.gate.shutFor(AwayTry, true)
-		r.wire.refuse(true)
+		r.wire.Refuse(true)
 		done := make(chan Outcome)
 		go func() {
 			_, o := r.Channel(t.Context(), Patience{For: usually}, "C0A")
 			done <- o
 		}()
 		pass(time.Minute)
-		r.wire.refuse(false)
+		r.wire.Refuse(false)
 		began := time.Now()
 		if o := <-done; o.Kind != Sent || time.Since(began) > 10*time.Second {
 			t.Errorf("%s after %v, want sent within 10 s", o.Kind, time.Since(began))
@@ -711,11 +711,11 @@ func TestAGateThatWasShutTooLate(t *testing.T) {
 func TestOurOwnDiskIsNotSlack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, fakeslack.Options{})
-		r.wire.refuse(true)
+		r.wire.Refuse(true)
 		for range awayAfter {
 			r.Answers(t.Context())
 		}
-		r.wire.refuse(false)
+		r.wire.Refuse(false)
 		r.noAuthTest()
 		began := time.Now()
 		for range 3 {
@@ -768,7 +768,7 @@ func TestAnswers(t *testing.T) {
 		r := newRig(t, fakeslack.Options{})
 		ask := func(callers int, want bool, calls int) {
 			t.Helper()
-			before := len(r.wire.tries(time.Time{}))
+			before := len(r.wire.Tries(time.Time{}))
 			var all sync.WaitGroup
 			for range callers {
 				all.Go(func() {
@@ -778,7 +778,7 @@ func TestAnswers(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if got := len(r.wire.tries(time.Time{})) - before; got != calls {
+			if got := len(r.wire.Tries(time.Time{})) - before; got != calls {
 				t.Errorf("%d calls, want %d", got, calls)
 			}
 		}
@@ -788,7 +788,7 @@ func TestAnswers(t *testing.T) {
 		pass(answersFor)
 		ask(5, true, 1)
 		pass(answersFor)
-		r.wire.refuse(true)
+		r.wire.Refuse(true)
 		ask(1, false, 1)
 		r.pause(time.Minute)
 		ask(5, true, 0) // it is Slack that asks to wait

@@ -76,9 +76,9 @@ func TestAnOutageSpendsNoTries(t *testing.T) {
 		bubbleIn(t, c.name, func(t *testing.T) {
 			for range 20 {
 				r := newRig(t, fakeslack.Options{})
-				r.wire.refuse(true)
+				r.wire.Refuse(true)
 				over := time.Now().Add(long)
-				time.AfterFunc(long, func() { r.wire.refuse(false) })
+				time.AfterFunc(long, func() { r.wire.Refuse(false) })
 				before := &script{client: r.Client, outcomes: []Outcome{c.now}}
 				after := &script{client: r.Client, outcomes: []Outcome{unsure, sent}}
 				o := r.Ask(t.Context(), Posting, Patience{For: usually}, func(ctx context.Context) Outcome {
@@ -100,7 +100,7 @@ func TestATryForAllHasTimeForAnAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, fakeslack.Options{})
 		api := r.slack.API()
-		r.wire.api = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.wire.API = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			<-time.After(300 * time.Millisecond)
 			api.ServeHTTP(w, req)
 		})
@@ -182,7 +182,7 @@ func TestATokenThatIsRefusedAfterAnOutage(t *testing.T) {
 			all.Go(func() { _, _ = r.Channel(ctx, Patience{For: usually}, "C0A") })
 		}
 		pass(30 * time.Second)
-		if tries := r.wire.tries(began); len(tries) != 1 {
+		if tries := r.wire.Tries(began); len(tries) != 1 {
 			t.Errorf("the token was tried after %v, want once", tries)
 		}
 		cancel()
@@ -223,7 +223,7 @@ func TestATokenBetweenTwoLimits(t *testing.T) {
 func TestALookUpInAnOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, fakeslack.Options{})
-		r.wire.refuse(true)
+		r.wire.Refuse(true)
 		began := time.Now()
 		var all sync.WaitGroup
 		for range 10 {
@@ -235,7 +235,7 @@ func TestALookUpInAnOutage(t *testing.T) {
 			})
 		}
 		<-time.After(time.Hour)
-		r.wire.refuse(false)
+		r.wire.Refuse(false)
 		all.Wait()
 	})
 }

@@ -163,9 +163,9 @@ func TestFind(t *testing.T) {
 			{"another channel", Place{Channel: "C0B"}, "last", 0, time.Hour, RefusedChannel, "", "", 1},
 			{"a thread that isn't there", Place{Channel: "C0A", Thread: "1.000001"}, "last", 0, time.Hour, RefusedThread, "", "", 1},
 		} {
-			calls := len(r.wire.tries(time.Time{}))
+			calls := len(r.wire.Tries(time.Time{}))
 			o := r.Find(t.Context(), Once, c.in, c.id, began.Add(c.from), began.Add(c.to))
-			if n := len(r.wire.tries(time.Time{})) - calls; o.Kind != c.kind || o.Kind == Sent && o.TS != c.ts || o.Thread != c.thread || n > c.calls {
+			if n := len(r.wire.Tries(time.Time{})) - calls; o.Kind != c.kind || o.Kind == Sent && o.TS != c.ts || o.Thread != c.thread || n > c.calls {
 				t.Errorf("%s: got %s %q in %q in %d calls, want %s %q in %q in at most %d", c.name, o.Kind, o.TS, o.Thread, n, c.kind, c.ts, c.thread, c.calls)
 			}
 		}

@@ -1,4 +1,5 @@
-package notify
+// Package direct hands HTTP requests to a handler in the same process, for tests inside a bubble of synctest.
+package direct
 
 import (
 	"bytes"
@@ -12,19 +13,20 @@ import (
 	"time"
 )
 
-// direct is a transport that hands requests to a handler in this process, without a socket: inside a bubble of
+// Transport is a transport that hands requests to a handler in this process, without a socket: inside a bubble of
 // synctest a goroutine that waits for a socket would hold up the clock. It tells a request's trace what a real one does.
-type direct struct {
-	api http.Handler
+type Transport struct {
+	API http.Handler
 
-	going sync.WaitGroup // what Slack does
+	Going sync.WaitGroup // what Slack does
 
 	mu      sync.Mutex
 	refused bool // no connection comes about
 	called  []time.Time
 }
 
-func (d *direct) refuse(yes bool) {
+// Refuse has no connection come about, or come about again.
+func (d *Transport) Refuse(yes bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.refused = yes
@@ -32,7 +34,8 @@ func (d *direct) refuse(yes bool) {
 
 var errRefused = errors.New("connection refused")
 
-func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip implements http.RoundTripper.
+func (d *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -52,7 +55,7 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		trace.WroteRequest(httptrace.WroteRequestInfo{})
 	}
 	answers := make(chan *http.Response, 1)
-	d.going.Go(func() { answers <- d.answer(req, body) }) // Slack goes on when its client has gone
+	d.Going.Go(func() { answers <- d.answer(req, body) }) // Slack goes on when its client has gone
 	select {
 	case resp := <-answers:
 		if resp == nil {
@@ -65,7 +68,7 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // answer is the handler's; nil if it cut the connection before it said anything.
-func (d *direct) answer(req *http.Request, body []byte) *http.Response {
+func (d *Transport) answer(req *http.Request, body []byte) *http.Response {
 	w := httptest.NewRecorder()
 	r := req.Clone(context.Background())
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -79,7 +82,7 @@ func (d *direct) answer(req *http.Request, body []byte) *http.Response {
 				panic(p)
 			}
 		}()
-		d.api.ServeHTTP(w, r)
+		d.API.ServeHTTP(w, r)
 		return false
 	}()
 	if cut && w.Body.Len() == 0 {
@@ -97,8 +100,8 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// tries are when Slack was called, whether it answered or not.
-func (d *direct) tries(since time.Time) []time.Duration {
+// Tries are when Slack was called, whether it answered or not.
+func (d *Transport) Tries(since time.Time) []time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var list []time.Duration
