@@ -122,7 +122,11 @@ type Event struct {
 	Contact  *Contact
 	Data     Object   // data, whole, in the order of its keys
 	Odd      []string // names of fields that had an unexpected type, for the log
-	Raw      []byte   // the body, as it came
+	Raw      []byte   // the body, as it came; nil of one that Fold made
+	// Said is when it was said: the envelope's own time or, where it has none, when it came in. Order tells apart what was
+	// said at one time. Parse knows neither: whoever keeps events does.
+	Said  time.Time
+	Order int64
 }
 
 // SecondGeneration reports whether the event is of the second generation of webhooks: its envelope says so, or its

@@ -2,6 +2,7 @@ package allo_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -59,4 +60,27 @@ func write(t testing.TB, topic string, data any) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// written is a value as JSON, with the fields of objects in their order.
+func written(t testing.TB, v any) string {
+	t.Helper()
+	var items []string
+	switch v := v.(type) {
+	case allo.Object:
+		for _, f := range v {
+			items = append(items, written(t, f.Key)+":"+written(t, f.Value))
+		}
+		return "{" + strings.Join(items, ",") + "}"
+	case []any:
+		for _, item := range v {
+			items = append(items, written(t, item))
+		}
+		return "[" + strings.Join(items, ",") + "]"
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

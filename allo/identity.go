@@ -19,8 +19,9 @@ type Identity struct {
 	Subject string
 	State   string
 	Change  bool
-	// Content is set for a call: a repeat of Key with another Content may have something new to say (see Amend).
-	Content string
+	// Saying is set for a call, which may be told again with something new: only what has the Key and the Saying of
+	// another is its repeat. What has but the Key is about it (see Fold).
+	Saying string
 }
 
 // contactWindow is how long a contact's change is taken for a repeat of an earlier one with the same content.
@@ -34,9 +35,9 @@ const contactWindow = 15 * time.Minute
 // says counts. Everything else, and what has no id, is recognised by the topic and all of data.
 func (e *Event) Identity() Identity {
 	if e.Topic == CallReceived && e.ID != "" {
-		// The bytes as they came: a repeat that is only written in another way has nothing new either, and is looked at
-		// once more. That is cheaper than a form that all ways of writing share, and calls are most of what comes.
-		return Identity{Key: callKey(e.ID), Content: digest(e.Raw)}
+		// The bytes as they came: one that is only written in another way has nothing new either, and is folded for
+		// nothing. That is cheaper than a form that all ways of writing share, and calls are most of what comes.
+		return Identity{Key: callKey(e.ID), Saying: digest(e.Raw)}
 	}
 	content := digest(canonicalJSON(e.Data))
 	byContent := Identity{Key: bounded(string(e.Topic)) + "#" + content}

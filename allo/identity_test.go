@@ -33,10 +33,10 @@ func TestIdentityOfTheSamples(t *testing.T) {
 			if (got.State != "") != (got.Subject != "") {
 				t.Errorf("got state %q of %q, want a state of what has one", got.State, got.Subject)
 			}
-			if (got.Content != "") != (e.Topic == allo.CallReceived) {
-				t.Errorf("got content %q, want it for calls only", got.Content)
+			if (got.Saying != "") != (e.Topic == allo.CallReceived) {
+				t.Errorf("got saying %q, want it for calls only", got.Saying)
 			}
-			got.Key, got.State, got.Content = "", "", ""
+			got.Key, got.State, got.Saying = "", "", ""
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

@@ -120,23 +120,33 @@ func TestExplain(t *testing.T) {
 	d.wants(false, []string{"explain"}, `did you mean "channel"`, "not JSON")
 }
 
+// route appends an event and lets it wait for channels.
+func route(t *testing.T, s *outbox.Store, e outbox.Entry, rule string, channels ...string) {
+	t.Helper()
+	id, _, err := s.Append(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := outbox.Decision{Event: id, First: true}
+	for _, c := range channels {
+		d.Routes = append(d.Routes, outbox.Route{Channel: c, Rule: rule, Options: "{}"})
+	}
+	if _, err := s.Route(t.Context(), time.Now(), outbox.Routing{Event: id, Fate: outbox.Routed, Decisions: []outbox.Decision{d}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestExplainStored(t *testing.T) {
 	d := newDesk(t, twoRules)
 	s := d.store()
 	add := func(id string, channels ...string) {
 		t.Helper()
-		e := outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Body: []byte(strings.Replace(billingCall, "c1", id, 1)), Received: time.Now(), Keys: []outbox.Key{{Key: id}}}
-		for _, c := range channels {
-			e.Deliveries = append(e.Deliveries, outbox.Route{Channel: c, Options: "{}"})
-		}
-		if _, err := s.Add(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
+		route(t, s, outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Body: []byte(strings.Replace(billingCall, "c1", id, 1)), Received: time.Now(), Key: outbox.Key{Key: id}}, "", channels...)
 	}
 	add("c1", "#billing")
 	add("c2", "#sales")
 	add("c3")
-	if err := s.Resolve(t.Context(), outbox.Channel{Ref: "#billing", ID: "C0BILLING", Name: "billing"}); err != nil {
+	if err := s.Resolve(t.Context(), time.Now(), outbox.Channel{Ref: "#billing", ID: "C0BILLING", Name: "billing"}); err != nil {
 		t.Fatal(err)
 	}
 	d.wants(true, []string{"explain", "-stored"}, "event 2", "#sales -> #billing", "event 3", "nowhere -> #billing", "3 events in the last 24h0m0s, 2 of them would go elsewhere")
@@ -148,13 +158,9 @@ func TestFailedAndReplay(t *testing.T) {
 	s := d.store() // a bot has it open
 	d.wants(true, []string{"failed"}, "nothing was set aside")
 	for _, id := range []string{"c1", "c2", "c3"} {
-		_, err := s.Add(t.Context(), outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Body: []byte(billingCall), Received: time.Now().Add(-time.Hour),
-			Keys: []outbox.Key{{Key: id}}, Deliveries: []outbox.Route{{Channel: "#suport", Rule: "billing", Options: "{}"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		route(t, s, outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Body: []byte(billingCall), Received: time.Now().Add(-time.Hour), Key: outbox.Key{Key: id}}, "billing", "#suport")
 	}
-	waiting, err := s.Waiting(t.Context(), "#suport", 1, 1<<20)
+	waiting, err := s.Waiting(t.Context(), "#suport", time.Now(), 1, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -149,12 +150,15 @@ func (p *program) explainStored(ctx context.Context, since time.Duration) (err e
 	}
 	total, elsewhere := 0, 0
 	err = store.Stored(ctx, time.Now().Add(-since), func(s outbox.Stored) error {
-		e, err := allo.Parse(s.Body)
+		if s.Fate == outbox.Amended || s.Fate == outbox.Duplicate {
+			return nil // what it said is part of another
+		}
+		e, err := notify.Known(ctx, store, slog.New(slog.DiscardHandler), s.Event)
 		if err != nil {
-			return fmt.Errorf("event %d can't be read: %w", s.ID, err)
+			return err
 		}
 		total++
-		was, now := routes(s.Channels, s.Fate == "muted", ids, names), []string(nil)
+		was, now := routes(s.Channels, s.Fate == outbox.Muted, ids, names), []string(nil)
 		d := f.Route(&e, s.Received)
 		for _, t := range d.Targets {
 			now = append(now, t.Channel)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"allo-slack/allo"
 	"allo-slack/web"
@@ -43,8 +44,8 @@ func (a *app) openPages(ctx context.Context) (*allo.API, error) {
 }
 
 // loadCall is the call that a page shows.
-func (a *app) loadCall(ctx context.Context, event int64, rule string) (*web.Call, error) {
-	it, playable, err := a.notifier.Shown(ctx, event, rule)
+func (a *app) loadCall(ctx context.Context, event int64, rule string, received time.Time) (*web.Call, error) {
+	it, playable, err := a.notifier.Shown(ctx, event, rule, received)
 	if err != nil || it == nil {
 		return nil, err
 	}

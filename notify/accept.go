@@ -2,26 +2,28 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"allo-slack/allo"
 	"allo-slack/outbox"
-	"allo-slack/rules"
 )
 
-// Accept matches an event against the rules and stores it, unless it is a repeat. When it returns without an error
-// the event is on disk; what waits for Slack is sent by Run.
+// Accept keeps an event, unless it is a repeat. When it returns without an error the event is on disk, and Run takes it from
+// there.
 func (n *Notifier) Accept(ctx context.Context, e *allo.Event) (duplicate bool, err error) {
 	n.silence.heard(time.Now())
 	return n.accept(ctx, e, false)
 }
 
-// Recover accepts a call whose event never came. What is known already is only brought up to date.
+// Recover accepts a call whose event never came, or what is known by now of one whose event did. What is known already is
+// not kept again.
 func (n *Notifier) Recover(ctx context.Context, e *allo.Event) (duplicate bool, err error) {
 	// Nobody above would answer a panic, as the webhook does.
-	if broken := guard(func() { duplicate, err = n.accept(ctx, e, true) }); broken != nil {
+	if broken := guard(func() {
+		if duplicate, err = n.knows(ctx, e); err == nil && !duplicate {
+			duplicate, err = n.accept(ctx, e, true)
+		}
+	}); broken != nil {
 		return false, broken
 	}
 	return duplicate, err
@@ -33,39 +35,25 @@ func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (d
 		log.InfoContext(ctx, "ping answered")
 		return false, nil
 	}
-	now := time.Now()
 	identity := e.Identity()
-	entry, muted, err := n.entry(ctx, e, identity, now)
-	if err != nil {
-		return false, err
-	}
-	entry.Recovered = recovered
-	if e.Topic == allo.CallReceived && e.ID != "" {
-		entry.Mind = identity.Key
-	}
-	added, err := n.store.Add(ctx, entry)
-	before := added.Before
-	if err == nil && before {
-		added, muted, err = n.addWithWhatCameBefore(ctx, e, identity, recovered, now)
-	}
-	if err != nil {
-		return false, err
-	}
-	log = log.With("event_id", added.ID)
-	amended := false
-	if added.News || before || e.About() != "" {
-		if amended, err = n.amend(ctx, e, identity, added.News); err != nil {
-			return false, err
-		}
-	}
-	n.moved(added)
+	_, duplicate, err = n.store.Append(ctx, outbox.Entry{
+		Kind:     outbox.Allo,
+		Topic:    string(e.Topic),
+		Body:     e.Raw,
+		Received: time.Now(),
+		Said:     e.Sent,
+		Key:      outbox.Key{Key: identity.Key, Window: identity.Window},
+		Saying:   identity.Saying,
+		Delivery: e.Delivery,
+		About:    e.About(),
+
+		Recovered: recovered,
+	})
 	switch {
-	case added.Duplicate && amended:
-		n.metrics.accepted.WithLabelValues("amended").Inc()
-		log.InfoContext(ctx, "event told again with something new")
-		return false, nil
-	case added.Duplicate:
-		n.metrics.accepted.WithLabelValues("duplicate").Inc()
+	case err != nil:
+		return false, err
+	case duplicate:
+		n.metrics.accepted.WithLabelValues(string(outbox.Duplicate)).Inc()
 		if !recovered {
 			log.InfoContext(ctx, "event repeated")
 		}
@@ -74,71 +62,19 @@ func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (d
 	if len(e.Odd) > 0 {
 		log.WarnContext(ctx, "fields of an unexpected type; what could be read is kept", "fields", e.Odd)
 	}
-	switch {
-	case len(added.Channels) > 0:
-		n.metrics.accepted.WithLabelValues("routed").Inc()
-		log.InfoContext(ctx, "event accepted", "channels", len(added.Channels), "recovered", recovered)
-	case muted != "":
-		n.metrics.accepted.WithLabelValues("muted").Inc()
-		log.InfoContext(ctx, "event muted", "rule", muted)
-	default:
-		n.metrics.accepted.WithLabelValues("unrouted").Inc()
-		log.InfoContext(ctx, "event kept and not posted: no rule takes it")
-	}
+	signal(n.appended)
 	return false, nil
 }
 
-// entry is an event as the outbox keeps it; muted is the rule that mutes it.
-func (n *Notifier) entry(ctx context.Context, e *allo.Event, identity allo.Identity, now time.Time) (entry outbox.Entry, muted string, err error) {
-	routes, decision, err := n.route(ctx, e, now)
-	if err != nil {
-		return entry, "", err
+// knows reports whether a call would say nothing new. Without it, each look at recent calls would keep all of them once
+// more.
+func (n *Notifier) knows(ctx context.Context, e *allo.Event) (bool, error) {
+	s, err := storyOf(ctx, n.store, n.log, e.Identity().Key)
+	if err != nil || s.first == nil {
+		return false, err
 	}
-	entry = outbox.Entry{
-		Kind:     outbox.Allo,
-		Topic:    string(e.Topic),
-		Body:     e.Raw,
-		Received: now,
-		Happened: e.At(),
-		Thread:   thread(e),
-		Asks:     asks(e),
-		Answers:  answers(e),
-		About:    e.About(),
-		Keys:     []outbox.Key{{Key: identity.Key, Window: identity.Window}},
-		Content:  identity.Content,
-		Subject:  identity.Subject, State: identity.State, Change: identity.Change,
-		Muted:      decision.Muted != "",
-		Deliveries: routes,
-	}
-	if e.Delivery != "" {
-		entry.Keys = append(entry.Keys, outbox.Key{Key: "delivery:" + e.Delivery})
-	}
-	return entry, decision.Muted, nil
-}
-
-// route asks the rules where an event goes.
-func (n *Notifier) route(ctx context.Context, e *allo.Event, now time.Time) ([]outbox.Route, rules.Decision, error) {
-	decision := n.rules.Load().Route(e, now)
-	for _, err := range decision.Errors {
-		n.log.WarnContext(ctx, "rule skipped", "event_kind", e.Topic.Kind(), "err", err)
-	}
-	var routes []outbox.Route
-	for _, target := range decision.Targets {
-		options, err := json.Marshal(target.Options)
-		if err != nil {
-			return nil, decision, fmt.Errorf("options of rule %q: %w", target.Rule, err)
-		}
-		routes = append(routes, outbox.Route{Channel: target.Channel, Rule: target.Rule, Options: string(options)})
-	}
-	return routes, decision, nil
-}
-
-// moved wakes whoever has something to do after a commit.
-func (n *Notifier) moved(added outbox.Added) {
-	for _, channel := range added.Channels {
-		n.wake(channel)
-	}
-	if added.Updates {
-		signal(n.updates)
-	}
+	more := *e
+	more.Said = time.Now()
+	before, after := s.known(), allo.Fold(s.event, append(s.later, more)...)
+	return after.Says(&before), nil
 }

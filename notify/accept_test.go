@@ -16,6 +16,7 @@ import (
 // fates are how many events were counted, by what became of them.
 func (r *rig) fates() string {
 	r.t.Helper()
+	synctest.Wait() // until all is routed
 	var list []string
 	for _, fate := range []string{"routed", "muted", "unrouted", "duplicate"} {
 		list = append(list, fmt.Sprintf("%s %v", fate, r.count("allo_slack_events_total", fate)))
@@ -143,12 +144,13 @@ func (r *rig) waits(so func() bool, within time.Duration) error {
 	return nil
 }
 
-// New rules count for what comes from then on. What waits keeps its channel.
+// New rules count for what is routed from then on. What waits keeps its channel.
 func TestSetRules(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, byTag, "a", "b").start()
 		pass(time.Second)
 		r.calls("a", 1, 7)
+		synctest.Wait()
 		r.bot.SetRules(parseRules(t, `rules: [{name: moved, match: {tag: a}, channel: "#b"}]`))
 		r.calls("a", 8, 9)
 		r.wantCases("a", 1, 7, 10*time.Second)

@@ -80,16 +80,19 @@ func (w *worker) retry(ctx context.Context, p *post, tick outbox.Tick) (bool, er
 	return true, nil
 }
 
-// begin commits the next post: the oldest delivery, or as many as a digest holds, up to the first that mentions somebody
-// who isn't known yet. It is read only now: a digest takes all that came while the pace was waited for.
+// begin commits the next post: the oldest delivery, or as many as a digest holds, up to the first that Slack may have already
+// or that mentions somebody who isn't known yet. It is read only now: a digest takes all that came while the pace was waited for.
 func (w *worker) begin(ctx context.Context, p *post, tick outbox.Tick) (bool, error) {
-	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	waiting, err := w.store.Waiting(ctx, w.channel, time.Now(), digestMost, digestBytes)
 	if err != nil {
 		return false, err
 	}
-	items := w.messages.read(ctx, waiting, w.waiting)
+	items, err := w.messages.read(ctx, waiting, w.waiting)
+	if err != nil {
+		return false, err
+	}
 	for i, it := range items {
-		if len(w.people.strangers(it)) > 0 {
+		if len(w.people.strangers(it)) > 0 || !w.restored.clear(w.channel, &it.Delivery) {
 			items = items[:i]
 			break
 		}
@@ -109,7 +112,10 @@ func (w *worker) begin(ctx context.Context, p *post, tick outbox.Tick) (bool, er
 		w.post = nil
 		return false, err
 	}
-	p.items = w.messages.read(ctx, p.Deliveries, items)
+	if p.items, err = w.messages.read(ctx, p.Deliveries, items); err != nil {
+		w.post = nil // it is found again in the store
+		return false, err
+	}
 	return true, nil
 }
 

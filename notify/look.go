@@ -28,25 +28,32 @@ func (w *worker) look(ctx context.Context, p *post) slackapi.Outcome {
 			w.log.WarnContext(ctx, "why a message is in doubt could not be stored", "channel", w.name(), "err", err)
 		}
 	}
-	in, joined := slackapi.Place{Channel: p.Channel, Thread: p.Thread}, false
-	for {
-		o := w.slack.Find(ctx, patience, in, p.ID, p.FirstAttempt.Add(-lookBefore), p.LastAttempt.Add(lookAfter))
-		switch {
-		case o.Kind == slackapi.Sent, o.Kind == slackapi.Missing, o.Kind == slackapi.Stopped:
-			return o
-		case o.Kind == slackapi.RefusedThread && in.Thread != "":
-			in.Thread = "" // what it replies to is gone: Slack puts such a reply at the top
-			continue
-		case o.Code == "not_in_channel" && !joined:
-			joined = true
-			switch again := w.channels.rejoin(ctx, p.Channel, slackapi.Patience{For: joinMost}); again.Kind {
-			case slackapi.Sent:
-				continue
-			case slackapi.Stopped: // that says nothing of the history
-				return again
-			}
-		}
-		o.Kind = slackapi.Unreadable
-		return o
+	in := slackapi.Place{Channel: p.Channel, Thread: p.Thread}
+	find := func() (struct{}, slackapi.Outcome) {
+		return struct{}{}, w.slack.Find(ctx, patience, in, p.ID, p.FirstAttempt.Add(-lookBefore), p.LastAttempt.Add(lookAfter))
 	}
+	_, o := readHistory(ctx, w.channels, p.Channel, find)
+	if o.Kind == slackapi.RefusedThread && in.Thread != "" {
+		in.Thread = "" // what it replies to is gone: Slack puts such a reply at the top
+		_, o = readHistory(ctx, w.channels, p.Channel, find)
+	}
+	if o.Kind != slackapi.Sent && o.Kind != slackapi.Missing && o.Kind != slackapi.Stopped {
+		o.Kind = slackapi.Unreadable
+	}
+	return o
+}
+
+// readHistory reads the history of a channel, and becomes a member of it again, once, where only members may.
+func readHistory[T any](ctx context.Context, channels *directory, channel string, read func() (T, slackapi.Outcome)) (T, slackapi.Outcome) {
+	got, o := read()
+	if o.Code != "not_in_channel" {
+		return got, o
+	}
+	switch again := channels.rejoin(ctx, channel, slackapi.Patience{For: joinMost}); again.Kind {
+	case slackapi.Sent:
+		return read()
+	case slackapi.Stopped: // that says nothing of the history
+		return got, again
+	}
+	return got, o
 }

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,10 +18,14 @@ import (
 // pathMost is how many calls of a transfer chain are read for its path.
 const pathMost = 12
 
+// farAhead is after all that happens, in seconds since 1970.
+const farAhead = 1 << 36
+
 // messages makes messages of what is stored.
 type messages struct {
 	store    *outbox.Store
 	people   *people
+	restored *restored
 	zone     func() *time.Location
 	callLink func(event int64, rule string, received time.Time) string // nil: links go straight to Allo
 	log      *slog.Logger
@@ -36,34 +39,43 @@ type item struct {
 	broken  error // it can't be read: what panicked
 }
 
-// read reads deliveries, each once: what is known already of the same envelopes serves again.
-func (m *messages) read(ctx context.Context, deliveries []outbox.Delivery, known []item) []item {
+// read reads deliveries with what is known of their events, each once: what was read already serves again as long as
+// nothing more is known. The error is the store's.
+func (m *messages) read(ctx context.Context, deliveries []outbox.Delivery, known []item) ([]item, error) {
 	before := make(map[int64]item, len(known))
 	for _, it := range known {
 		before[it.ID] = it
 	}
 	items := make([]item, len(deliveries))
 	for i, d := range deliveries {
-		if it, ok := before[d.ID]; ok && bytes.Equal(it.Body, d.Body) && bytes.Equal(it.Answer, d.Answer) {
+		if it, ok := before[d.ID]; ok && it.Known == d.Known {
 			items[i] = it
 			items[i].Delivery = d
 			continue
 		}
 		items[i].Delivery = d
-		items[i].broken = guard(func() { m.readOne(ctx, &items[i]) })
+		var err error
+		items[i].broken = guard(func() { err = m.readOne(ctx, &items[i]) })
+		if err != nil {
+			return nil, err
+		}
 	}
-	return items
+	return items, nil
 }
 
-func (m *messages) readOne(ctx context.Context, it *item) {
+func (m *messages) readOne(ctx context.Context, it *item) error {
 	if it.Kind == outbox.Note {
 		it.shown = noteItem(&it.Delivery)
-		return
+		return nil
 	}
 	if err := json.Unmarshal([]byte(it.Options), &it.options); err != nil {
 		m.log.ErrorContext(ctx, "a stored delivery's options can't be read", "event_id", it.Event, "err", err)
 	}
-	shown := format.Item{Event: parse(ctx, m.log, it.Event, it.Topic, it.Body), Received: it.Received}
+	event, err := Known(ctx, m.store, m.log, outbox.Event{ID: it.Event, Topic: it.Topic, Key: it.Key, Body: it.Body, Said: it.Said})
+	if err != nil {
+		return err
+	}
+	shown := format.Item{Event: event, Received: it.Received}
 	shown.Options = formatOptions(&shown.Event, it.options, m.zone())
 	shown.Options.Recovered = it.Recovered
 	m.linkCall(&it.Delivery, &shown)
@@ -74,11 +86,32 @@ func (m *messages) readOne(ctx context.Context, it *item) {
 			before := parse(ctx, m.log, it.Event, it.Topic, it.Before)
 			shown.Known.Before = before.Contact
 		}
-	case e.Call != nil && it.Answer != nil:
-		answer := parse(ctx, m.log, it.Event, it.Topic, it.Answer)
-		shown.Known.Followup = followup(&answer)
+	case e.Call != nil:
+		if shown.Known.Followup, err = m.followup(ctx, e, it.Received); err != nil {
+			return err
+		}
 	}
 	it.shown = shown
+	return nil
+}
+
+// followup is how a missed call was answered; nil if it wasn't, or is none.
+func (m *messages) followup(ctx context.Context, e *allo.Event, received time.Time) (*format.Followup, error) {
+	who := asks(e)
+	if who == "" {
+		return nil, nil
+	}
+	at := happened(e, received)
+	answers, err := m.store.Marked(ctx, answering+who, at, at.Add(answerWindow), 1)
+	if err != nil || len(answers) == 0 {
+		return nil, err
+	}
+	event, err := m.store.Events(ctx, answers[0].Event)
+	if err != nil || len(event) == 0 {
+		return nil, err
+	}
+	answer := read(ctx, m.log, event[0])
+	return followup(&answer), nil
 }
 
 // shown are items as a message shows them: with whom they mention by now and, of a call that stands alone, the path that it
@@ -129,24 +162,20 @@ func (m *messages) render(ctx context.Context, p *outbox.Post, items []item) (me
 			return
 		}
 		made := render(p, shown)
-		message = slackapi.Message{ID: p.ID, Text: made.Text, Blocks: made.Blocks, Broadcast: fromCustomer(shown)}
+		message = slackapi.Message{ID: p.ID, Shown: m.restored.shown(p), Text: made.Text, Blocks: made.Blocks, Broadcast: fromCustomer(shown)}
 	})
 	return message, errors.Join(broken, err)
 }
 
-// follow says what follows a message that Slack has.
-func (m *messages) follow(ctx context.Context, p *post, shown *outbox.Shown) {
-	if len(p.items) != 1 || p.items[0].Part > 0 || p.items[0].broken != nil {
-		return
+// parts is how many parts are to follow the message of an item that stands alone.
+func (m *messages) parts(ctx context.Context, it item) (n int) {
+	if it.Part > 0 || it.broken != nil || it.options.Transcript != "thread" {
+		return 0
 	}
-	it := p.items[0]
-	shown.Retell = it.shown.Event.Call != nil
-	if it.options.Transcript != "thread" {
-		return
-	}
-	if err := guard(func() { shown.Parts = len(format.Transcript(it.shown)) }); err != nil {
+	if err := guard(func() { n = len(format.Transcript(it.shown)) }); err != nil {
 		m.log.ErrorContext(ctx, "what follows a message can't be made and is left out", "event_id", it.Event, "err", err)
 	}
+	return n
 }
 
 // render makes a post's message. It shows all that the post holds, whatever is known around it by now.
@@ -195,12 +224,28 @@ func fromCustomer(items []format.Item) bool {
 }
 
 // Shown returns a call as a rule has it shown, and whether its recording may be played; nil if it is not kept any more.
-func (n *Notifier) Shown(ctx context.Context, event int64, rule string) (it *format.Item, playable bool, err error) {
-	d, err := n.store.Delivered(ctx, event, rule)
-	if err != nil || d == nil || d.Kind != outbox.Allo {
+// received, if it isn't zero, is when it came in: a store that was restored gives ids out again. What the rule keeps back in
+// any of the channels that have it isn't shown.
+func (n *Notifier) Shown(ctx context.Context, event int64, rule string, received time.Time) (it *format.Item, playable bool, err error) {
+	all, err := n.store.Deliveries(ctx, event)
+	if err != nil {
 		return nil, false, err
 	}
-	items := n.messages.read(ctx, []outbox.Delivery{*d}, nil)
+	all = slices.DeleteFunc(all, func(d outbox.Delivery) bool {
+		return d.Rule != rule || d.Kind != outbox.Allo || !received.IsZero() && !d.Received.Equal(received)
+	})
+	if len(all) == 0 {
+		return nil, false, nil
+	}
+	for _, d := range all[1:] {
+		if all[0].Options, err = stricter(all[0].Options, d.Options); err != nil {
+			return nil, false, err
+		}
+	}
+	items, err := n.messages.read(ctx, all[:1], nil)
+	if err != nil {
+		return nil, false, err
+	}
 	shown, err := n.messages.shown(ctx, items)
 	if err != nil {
 		return nil, false, err
@@ -236,17 +281,25 @@ func parse(ctx context.Context, log *slog.Logger, id int64, topic string, body [
 
 // path is the way of a transferred call, as far as its calls have come.
 func (m *messages) path(ctx context.Context, d *outbox.Delivery) []allo.Party {
-	bodies, err := m.store.InThread(ctx, d.Thread, pathMost)
+	chain, err := m.store.Marked(ctx, d.Thread, time.Time{}, time.Unix(farAhead, 0), pathMost)
+	if err == nil && len(chain) < 2 {
+		return nil
+	}
+	ids := make([]int64, len(chain))
+	for i, mark := range chain {
+		ids[i] = mark.Event
+	}
+	var events []outbox.Event
+	if err == nil {
+		events, err = m.store.Events(ctx, ids...)
+	}
 	if err != nil {
 		m.log.WarnContext(ctx, "the other calls of a transfer can't be read; its path is left out", "event_id", d.Event, "err", err)
 		return nil
 	}
-	if len(bodies) < 2 {
-		return nil
-	}
 	var calls []*allo.Call
-	for _, body := range bodies {
-		if e := parse(ctx, m.log, d.Event, d.Topic, body); e.Topic == allo.CallReceived {
+	for _, event := range events {
+		if e := read(ctx, m.log, event); e.Topic == allo.CallReceived {
 			calls = append(calls, e.Call)
 		}
 	}

@@ -11,20 +11,23 @@ import (
 
 // Metrics counts what a person who runs the bot wants to see move, or not move.
 type Metrics struct {
-	accepted *prometheus.CounterVec // by fate
-	posts    *prometheus.CounterVec // by outcome
-	shown    prometheus.Counter     // deliveries that Slack has
-	aside    prometheus.Counter
-	unsure   *prometheus.CounterVec // by what the look said
-	updates  *prometheus.CounterVec // by outcome
-	delay    prometheus.Histogram
+	accepted    *prometheus.CounterVec // by fate
+	rulesFailed prometheus.Counter
+	posts       *prometheus.CounterVec // by outcome
+	shown       prometheus.Counter     // deliveries that Slack has
+	aside       prometheus.Counter
+	unsure      *prometheus.CounterVec // by what the look said
+	updates     *prometheus.CounterVec // by outcome
+	delay       prometheus.Histogram
 }
 
 // NewMetrics registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "allo_slack_events_total", Help: "Events that were answered, by what became of them: routed, muted, unrouted, duplicate."}, []string{"fate"}),
+			Name: "allo_slack_events_total", Help: "Events that were answered, by what became of them: routed, muted, unrouted, amended, duplicate."}, []string{"fate"}),
+		rulesFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "allo_slack_rules_failed_total", Help: "Rules that could not be asked about an event; the log says why."}),
 		posts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "allo_slack_posts_total", Help: "Attempts to post, by outcome."}, []string{"outcome"}),
 		shown: prometheus.NewCounter(prometheus.CounterOpts{
@@ -39,7 +42,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "allo_slack_delay_seconds", Help: "From an event's answer to its message in Slack.",
 			Buckets: []float64{.005, .02, .1, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200}}),
 	}
-	r.MustRegister(m.accepted, m.posts, m.shown, m.aside, m.unsure, m.updates, m.delay)
+	r.MustRegister(m.accepted, m.rulesFailed, m.posts, m.shown, m.aside, m.unsure, m.updates, m.delay)
 	return m
 }
 

@@ -1,9 +1,9 @@
 // Package notify takes events from "answered" to "Slack has it".
 //
-// Accept matches an event against the rules and stores it with one delivery a channel; it needs no Slack. Run
-// works off what is stored: a worker for each channel that has something waiting waits for the pace of channel and
-// workspace, takes the oldest delivery (or, when more than four wait, as many as a digest holds), commits them as a
-// post, sends it, and commits what became of it.
+// Accept appends an event to the store; it asks neither rules nor Slack. Run works off what is stored. Its router takes what
+// was appended, in order: it folds what was said of an event, asks the rules, and commits where the event goes. A worker for
+// each channel that has something waiting waits for the pace of channel and workspace, takes the oldest delivery (or, when
+// more than four wait, as many as a digest holds), commits them as a post, sends it, and commits what became of it.
 //
 // It promises:
 //
@@ -61,10 +61,12 @@ type Notifier struct {
 	pace      *pacer
 	people    *people
 	messages  *messages
+	restored  *restored
 	troubles  *troubles
 	metrics   *Metrics
 	log       *slog.Logger
 	silence   silence
+	appended  chan struct{} // something was appended
 	updates   chan struct{} // something is to be updated
 	aside     chan struct{} // something was set aside
 	renamed   chan struct{} // the rules may name other channels
@@ -79,13 +81,14 @@ type Notifier struct {
 func New(ctx context.Context, c Config) (*Notifier, error) {
 	now := time.Now()
 	n := &Notifier{
-		store:   c.Store,
-		metrics: c.Metrics,
-		log:     c.Log,
-		updates: make(chan struct{}, 1),
-		aside:   make(chan struct{}, 1),
-		renamed: make(chan struct{}, 1),
-		workers: map[string]*worker{},
+		store:    c.Store,
+		metrics:  c.Metrics,
+		log:      c.Log,
+		updates:  make(chan struct{}, 1),
+		appended: make(chan struct{}, 1),
+		aside:    make(chan struct{}, 1),
+		renamed:  make(chan struct{}, 1),
+		workers:  map[string]*worker{},
 	}
 	n.rules.Store(c.Rules)
 	pace, err := c.Store.Pace(ctx, now.Add(-time.Minute))
@@ -111,7 +114,11 @@ func New(ctx context.Context, c Config) (*Notifier, error) {
 	if n.people, err = newPeople(ctx, c.Store, n.slack, c.Log); err != nil {
 		return nil, err
 	}
-	n.messages = &messages{store: c.Store, people: n.people, zone: n.zone, callLink: c.CallLink, log: c.Log}
+	n.restored = &restored{store: c.Store, slack: n.slack, channels: n.directory, metrics: c.Metrics, log: c.Log}
+	if err := n.restored.begin(ctx, now); err != nil {
+		return nil, err
+	}
+	n.messages = &messages{store: c.Store, people: n.people, restored: n.restored, zone: n.zone, callLink: c.CallLink, log: c.Log}
 	heard, err := c.Store.LastHeard(ctx, now)
 	if err != nil {
 		return nil, err
@@ -146,7 +153,7 @@ func begin(ctx context.Context, store *outbox.Store, now time.Time, log *slog.Lo
 
 func (n *Notifier) zone() *time.Location { return n.rules.Load().Zone }
 
-// SetRules makes other rules count for the events that come from now on. What waits keeps its channel.
+// SetRules makes other rules count for what is routed from now on. What waits keeps its channel.
 func (n *Notifier) SetRules(f *rules.File) {
 	n.rules.Store(f)
 	signal(n.renamed)
@@ -181,9 +188,15 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.group.Go(func() { updater.run(ctx) })
 	watcher := watcher{
 		store: n.store, rules: n.rules.Load, channels: n.directory, troubles: n.troubles, silence: &n.silence, metrics: n.metrics, log: n.log,
-		wake: n.wake, aside: n.aside,
+		appended: n.appended, aside: n.aside,
 	}
 	n.group.Go(func() { watcher.run(ctx) })
+	router := router{
+		store: n.store, rules: n.rules.Load, metrics: n.metrics, log: n.log, wake: n.wake, updates: n.updates, appended: n.appended,
+		later: map[int64]time.Time{},
+	}
+	n.group.Go(func() { router.run(ctx) })
+	n.group.Go(func() { n.restored.beat(ctx) })
 	defer n.group.Wait()
 	defer func() {
 		n.mu.Lock()
@@ -220,7 +233,7 @@ func (n *Notifier) wake(channel string) {
 		return
 	}
 	w := &worker{
-		channel: channel, store: n.store, slack: n.slack, channels: n.directory, people: n.people, messages: n.messages,
+		channel: channel, store: n.store, slack: n.slack, channels: n.directory, people: n.people, messages: n.messages, restored: n.restored,
 		pace: n.pace, troubles: n.troubles, metrics: n.metrics, log: n.log, wake: n.wake, updates: n.updates, aside: n.aside,
 	}
 	n.workers[channel] = w

@@ -90,9 +90,13 @@ func (u *updater) update(ctx context.Context, one outbox.Update) error {
 		if p, err = u.store.SentPost(ctx, one.Post); err != nil || p == nil || len(p.Deliveries) == 0 {
 			return slackapi.Outcome{Kind: slackapi.NotAsked}
 		}
-		m, err := u.messages.render(ctx, p, u.messages.read(ctx, p.Deliveries, nil))
-		if err != nil {
-			dropped = err.Error()
+		var items []item
+		if items, err = u.messages.read(ctx, p.Deliveries, nil); err != nil {
+			return slackapi.Outcome{Kind: slackapi.NotAsked}
+		}
+		m, unmade := u.messages.render(ctx, p, items)
+		if unmade != nil {
+			dropped = unmade.Error()
 			return slackapi.Outcome{Kind: slackapi.NotAsked}
 		}
 		o := u.slack.Update(ctx, p.Channel, p.TS, m)
@@ -112,5 +116,5 @@ func (u *updater) update(ctx context.Context, one outbox.Update) error {
 	if dropped != "" {
 		u.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", p.Deliveries[0].Event, "channel", u.channels.name(p.Channel), "err", dropped)
 	}
-	return u.store.Told(ctx, one)
+	return u.store.Updated(ctx, one)
 }

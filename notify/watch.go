@@ -59,7 +59,7 @@ type watcher struct {
 	silence  *silence
 	metrics  *Metrics
 	log      *slog.Logger
-	wake     func(channel string)
+	appended chan<- struct{} // something was appended
 	aside    <-chan struct{} // something was set aside
 }
 
@@ -229,17 +229,13 @@ func (w *watcher) tell(ctx context.Context, t note, about string, now time.Time)
 	if err != nil {
 		return false, err
 	}
-	added, err := w.store.Add(ctx, outbox.Entry{
-		Kind: outbox.Note, Topic: "note", Body: body, Received: now,
-		Keys:       []outbox.Key{{Key: "note:" + t.Key, Window: t.Every}},
-		Deliveries: []outbox.Route{{Channel: ops, Options: "{}"}},
+	_, duplicate, err := w.store.Append(ctx, outbox.Entry{
+		Kind: outbox.Note, Topic: "note", Body: body, Received: now, Key: outbox.Key{Key: "note:" + t.Key, Window: t.Every},
 	})
-	if err != nil || added.Duplicate {
+	if err != nil || duplicate {
 		return false, err
 	}
-	for _, channel := range added.Channels {
-		w.wake(channel)
-	}
+	signal(w.appended)
 	return true, nil
 }
 

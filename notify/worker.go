@@ -26,6 +26,7 @@ type worker struct {
 	channels *directory
 	people   *people
 	messages *messages
+	restored *restored
 	pace     *pacer
 	troubles *troubles
 	metrics  *Metrics
@@ -133,23 +134,46 @@ func (w *worker) open(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if open != nil {
-		w.post = &post{Post: open, items: w.messages.read(ctx, open.Deliveries, nil), course: resume(open, time.Now())}
+		items, err := w.messages.read(ctx, open.Deliveries, nil)
+		if err != nil {
+			return false, err
+		}
+		if settled, err := w.recognise(ctx, items); err != nil || settled > 0 {
+			return true, err
+		}
+		w.post = &post{Post: open, items: items, course: resume(open, time.Now())}
 		return true, nil
 	}
-	waiting, err := w.store.Waiting(ctx, w.channel, digestMost, digestBytes)
+	waiting, err := w.store.Waiting(ctx, w.channel, time.Now(), digestMost, digestBytes)
 	if err != nil || len(waiting) == 0 {
 		return false, err
 	}
 	if ref := w.channels.heir(w.channel); ref != "" {
 		return w.handOver(ctx, ref)
 	}
-	w.waiting = w.messages.read(ctx, waiting, nil)
+	if w.waiting, err = w.messages.read(ctx, waiting, nil); err != nil {
+		return false, err
+	}
+	if settled, err := w.recognise(ctx, w.waiting); err != nil || settled > 0 {
+		return true, err
+	}
 	// Slack is asked for people before the pace is waited for: that may take long.
 	if err := w.people.meet(ctx, w.waiting); err != nil {
 		return false, err
 	}
 	w.post = &post{course: course{do: try}}
 	return true, nil
+}
+
+// recognise settles what Slack has already of what waits or is being posted, if the store was restored from a copy.
+func (w *worker) recognise(ctx context.Context, items []item) (settled int, err error) {
+	settled, err = w.restored.recognise(ctx, w.channel, items, w.patience(ctx, historyMost, "history not read, will retry"),
+		func(it item) int { return w.messages.parts(ctx, it) })
+	if settled > 0 {
+		w.healed(ctx)
+		w.metrics.shown.Add(float64(settled))
+	}
+	return settled, err
 }
 
 // attempt makes one attempt, once Slack can be worked with. The outcome is NotAsked, with the store's error or ctx's, or
@@ -200,8 +224,8 @@ func (w *worker) settle(ctx context.Context, p *post, o slackapi.Outcome) error 
 	if p.do != look || t.Fate != outbox.StaysOpen {
 		tick = w.pace.touch(w.channel)
 	}
-	if t.Fate == outbox.Sent {
-		w.messages.follow(ctx, p, &t.Shown)
+	if t.Fate == outbox.Sent && len(p.items) == 1 {
+		t.Shown.Parts = w.messages.parts(ctx, p.items[0])
 	}
 	err := w.keep(ctx, func(ctx context.Context) error { return w.store.Settle(ctx, p.Post, t, tick) })
 	switch {

@@ -131,7 +131,7 @@ func idOf(t *tx, ref string) (string, error) {
 
 type candidate struct {
 	id, event              int64
-	part                   int
+	part, again            int
 	channel, rule, options string
 	reply, state, post     string
 }
@@ -165,7 +165,7 @@ func dropOpen(t *tx, chosen []candidate, to string) error {
 
 // choose returns what a selection names, in its order.
 func choose(t *tx, sel Selection, from string) ([]candidate, error) {
-	const columns = `SELECT id, event, part, channel, reply, rule, options, state, COALESCE(post, '') FROM deliveries `
+	const columns = `SELECT id, event, part, channel, reply, rule, options, again, state, COALESCE(post, '') FROM deliveries `
 	var chosen []candidate
 	read := func(query string, args ...any) error {
 		rows, err := t.w.conn.QueryContext(t.ctx, query, args...)
@@ -175,7 +175,7 @@ func choose(t *tx, sel Selection, from string) ([]candidate, error) {
 		defer rows.Close()
 		for rows.Next() {
 			var c candidate
-			if err := rows.Scan(&c.id, &c.event, &c.part, &c.channel, &c.reply, &c.rule, &c.options, &c.state, &c.post); err != nil {
+			if err := rows.Scan(&c.id, &c.event, &c.part, &c.channel, &c.reply, &c.rule, &c.options, &c.again, &c.state, &c.post); err != nil {
 				return err
 			}
 			if from == "" || c.channel == from || c.channel == sel.From {
@@ -199,24 +199,34 @@ func choose(t *tx, sel Selection, from string) ([]candidate, error) {
 	return chosen, nil
 }
 
-// replay lets one delivery wait again; false if it is left alone.
+// replay lets one delivery wait again; false if it is left alone. What goes to another channel leaves its row as moved.
 func replay(t *tx, c candidate, channel string, now int64) (bool, error) {
 	if c.state != "aside" && c.channel == channel {
 		return false, nil
 	}
-	if c.channel != channel {
-		var other int64
-		there, err := t.scan(`SELECT id FROM deliveries WHERE event = ? AND part = ? AND channel = ?`, []any{c.event, c.part, channel}, &other)
-		if err != nil || there {
+	again := c.again
+	if c.channel == channel {
+		if err := t.exec(`DELETE FROM deliveries WHERE id = ?`, c.id); err != nil {
+			return false, err
+		}
+	} else {
+		var state State
+		var before int
+		there, err := t.scan(`SELECT state, again FROM deliveries WHERE event = ? AND part = ? AND channel = ?`, []any{c.event, c.part, channel}, &state, &before)
+		if err != nil || there && state != StateMoved && state != StateWithdrawn {
+			return false, err
+		}
+		again = max(again, before)
+		if err := t.exec(`DELETE FROM deliveries WHERE event = ? AND part = ? AND channel = ?`, c.event, c.part, channel); err != nil {
+			return false, err
+		}
+		if err := t.exec(`UPDATE deliveries SET state = 'moved', post = NULL, at = ? WHERE id = ?`, now, c.id); err != nil {
 			return false, err
 		}
 		c.reply = "" // that message is in the other channel
 	}
-	if err := t.exec(`DELETE FROM deliveries WHERE id = ?`, c.id); err != nil {
-		return false, err
-	}
-	err := t.exec(`INSERT INTO deliveries (event, part, channel, reply, rule, options, state, alone, at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`,
-		c.event, c.part, channel, c.reply, c.rule, c.options, c.state == "aside", now)
+	err := t.exec(`INSERT INTO deliveries (event, part, channel, reply, rule, options, again, state, alone, at) VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`,
+		c.event, c.part, channel, c.reply, c.rule, c.options, again+1, c.state == "aside", now)
 	return err == nil, err
 }
 

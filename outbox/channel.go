@@ -21,10 +21,10 @@ var ErrPosting = errors.New("slack may have a message in the channel that had th
 // Resolve commits which id a reference stands for, and moves what waits, or is set aside, under the reference to the
 // id, keeping its order: also what waits for the id that the reference stood for before, as a channel that was made anew
 // has another, unless one of the others stands for either: names that change places move nothing. What the channel has already, under another of its
-// names, it doesn't get again. The error is ErrPosting if what waits can't be moved yet; then nothing is changed.
-func (s *Store) Resolve(ctx context.Context, c Channel, others ...string) error {
+// names, it doesn't get again; a channel that has another one in its place keeps a row of what went there. The error is ErrPosting if what waits can't be moved yet; then nothing is changed.
+func (s *Store) Resolve(ctx context.Context, now time.Time, c Channel, others ...string) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := succeed(t, c, others); err != nil {
+		if err := succeed(t, c, others, millis(now)); err != nil {
 			return err
 		}
 		if err := t.exec(`INSERT INTO channels (ref, id, name) VALUES (?, ?, ?) ON CONFLICT (ref) DO UPDATE SET id = excluded.id, name = excluded.name`,
@@ -44,7 +44,7 @@ func (s *Store) Resolve(ctx context.Context, c Channel, others ...string) error 
 
 // succeed moves to a channel what is on its way to the one that had its name before. If another reference stands for
 // either, by another name or by its id, nothing is moved.
-func succeed(t *tx, c Channel, others []string) error {
+func succeed(t *tx, c Channel, others []string, now int64) error {
 	var before string
 	known, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{c.Ref}, &before)
 	if err != nil || !known || before == c.ID {
@@ -69,20 +69,67 @@ func succeed(t *tx, c Channel, others []string) error {
 			return err
 		}
 	}
-	return move(t, before, c.ID)
+	return leave(t, before, c.ID, now)
 }
 
-// move lets what waits, or is set aside, for one channel wait for another. What a part follows is not there.
+// move lets what waits, or is set aside, for one channel wait for another, in its place, and keep what it was spared. What a
+// part follows is not there.
 func move(t *tx, from, to string) error {
 	for _, query := range []string{
+		// What was sent to the first by hand since the other was spared it.
+		`DELETE FROM deliveries WHERE channel = ?2 AND state IN ('moved', 'withdrawn') AND EXISTS (SELECT 1 FROM deliveries o
+			WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?1 AND o.state IN ('waiting', 'aside') AND o.again > deliveries.again)`,
 		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'waiting'
 			AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?2)`,
 		`DELETE FROM deliveries WHERE channel = ?1 AND state = 'aside'
 			AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.part = deliveries.part AND o.channel = ?2)`,
 		`UPDATE deliveries SET channel = ?2, reply = '' WHERE channel = ?1 AND state = 'waiting'`,
 		`UPDATE deliveries SET channel = ?2, reply = '' WHERE channel = ?1 AND state = 'aside'`,
+		`UPDATE OR IGNORE deliveries SET channel = ?2 WHERE channel = ?1 AND state IN ('moved', 'withdrawn')`,
 	} {
 		if err := t.exec(query, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave has a channel keep a row of each event that waits there, or is set aside, and is to go to another channel.
+func leave(t *tx, from, to string, now int64) error {
+	type key struct {
+		event int64
+		part  int
+	}
+	var all []key
+	rows, err := t.w.conn.QueryContext(t.ctx, `SELECT event, part FROM deliveries WHERE channel = ?1 AND state = 'waiting'
+		UNION ALL SELECT event, part FROM deliveries WHERE channel = ?1 AND state = 'aside'`, from)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k key
+		if err := rows.Scan(&k.event, &k.part); err != nil {
+			return err
+		}
+		all = append(all, k)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, k := range all {
+		// It came from there: the channel has its name again.
+		if err := t.exec(`DELETE FROM deliveries WHERE event = ? AND part = ? AND channel = ? AND state = 'moved'`, k.event, k.part, to); err != nil {
+			return err
+		}
+	}
+	if err := move(t, from, to); err != nil {
+		return err
+	}
+	for _, k := range all {
+		if err := t.exec(`INSERT INTO deliveries (event, part, channel, rule, options, state, at)
+			SELECT event, part, ?1, rule, options, 'moved', ?2 FROM deliveries WHERE event = ?3 AND part = ?4 AND channel = ?5 ON CONFLICT DO NOTHING`,
+			from, now, k.event, k.part, to); err != nil {
 			return err
 		}
 	}

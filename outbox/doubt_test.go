@@ -135,16 +135,14 @@ func TestANameThatChangesItsID(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := openTemp(t)
 			ctx := t.Context()
-			if err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C1", Name: "a"}); err != nil {
-				t.Fatal(err)
-			}
+			mustResolve(t, s, Channel{Ref: "#a", ID: "C1", Name: "a"})
 			for i := range 4 {
 				mustAdd(t, s, call(fmt.Sprint(i), "#a"))
 			}
 			mustSettle(t, s, take(t, s, "C1", 1), Transition{Fate: Aside, Reason: "no"}, Tick{At: start})
 			p := take(t, s, "C1", 1)
 			mustSettle(t, s, p, c.to, Tick{At: start})
-			err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C2", Name: "a"})
+			err := s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C2", Name: "a"})
 			if errors.Is(err, ErrPosting) != c.waits || err != nil && !c.waits {
 				t.Fatalf("resolved: %v, want ErrPosting: %v", err, c.waits)
 			}
@@ -154,9 +152,7 @@ func TestANameThatChangesItsID(t *testing.T) {
 					t.Errorf("waiting in the old channel: %q, want all but the post's", got)
 				}
 				mustSettle(t, s, p, Transition{Fate: Back}, Tick{At: start})
-				if err := s.Resolve(ctx, Channel{Ref: "#a", ID: "C2", Name: "a"}); err != nil {
-					t.Fatal(err)
-				}
+				mustResolve(t, s, Channel{Ref: "#a", ID: "C2", Name: "a"})
 			} else {
 				mustAdd(t, s, call("4", "#a"))
 			}
@@ -184,18 +180,14 @@ func TestAChannelThatAnotherReferenceNamesKeepsWhatItHas(t *testing.T) {
 	}{{"C1", true, 1}, {"#b", true, 1}, {"C1", false, 0}, {"#b", false, 0}} {
 		s, _ := openTemp(t)
 		for _, ref := range []string{"#a", c.other} {
-			if err := s.Resolve(t.Context(), Channel{ref, "C1", "a"}); err != nil {
-				t.Fatal(err)
-			}
+			mustResolve(t, s, Channel{ref, "C1", "a"})
 		}
 		mustAdd(t, s, call("1", "#a"))
 		named := []string{"#a"}
 		if c.named {
 			named = append(named, c.other)
 		}
-		if err := s.Resolve(t.Context(), Channel{"#a", "C2", "a"}, named...); err != nil {
-			t.Fatal(err)
-		}
+		mustResolve(t, s, Channel{"#a", "C2", "a"}, named...)
 		if got := waiting(t, s, "C1"); len(got) != c.stays {
 			t.Errorf("%s, named %v: %d wait in the old channel, want %d", c.other, c.named, len(got), c.stays)
 		}
@@ -206,28 +198,29 @@ func TestAChannelThatAnotherReferenceNamesKeepsWhatItHas(t *testing.T) {
 func TestWhatBecomesKnownWhileAPostIsBegun(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		news func(t *testing.T, s *Store, asked Added)
+		news func(t *testing.T, s *Store, asked int64)
 		want int
 	}{
-		{"nothing", func(*testing.T, *Store, Added) {}, 0},
-		{"a tag", func(t *testing.T, s *Store, asked Added) {
-			if _, err := s.Amend(t.Context(), asked.ID, []byte(`{"id":"1"}`), []byte(`{"id":"1","tag":"x"}`), "", nil, start); err != nil {
-				t.Fatal(err)
-			}
+		{"nothing", func(*testing.T, *Store, int64) {}, 0},
+		{"another event", func(t *testing.T, s *Store, _ int64) { mustAdd(t, s, call("2", "C2")) }, 0},
+		{"a tag", func(t *testing.T, s *Store, asked int64) {
+			mustDecide(t, s, Decision{Event: asked, News: true})
 		}, 1},
-		{"an answer", func(t *testing.T, s *Store, _ Added) {
+		{"an answer", func(t *testing.T, s *Store, asked int64) {
 			answer := call("2", "C2")
-			answer.Answers = "somebody"
+			answer.Touched = []int64{asked}
 			mustAdd(t, s, answer)
 		}, 1},
+		{"other options", func(t *testing.T, s *Store, asked int64) {
+			mustDecide(t, s, Decision{Event: asked, Options: map[int64]string{deliveries(t, s, asked)[0].ID: "redacted"}})
+		}, 1},
+		{"what its message tells of", func(t *testing.T, s *Store, _ int64) { mustAdd(t, s, chain("2", time.Minute)) }, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := openTemp(t)
 			ctx := t.Context()
-			e := call("1", "C1")
-			e.Asks = "somebody"
-			asked := mustAdd(t, s, e)
-			list, err := s.Waiting(ctx, "C1", 10, 1<<20)
+			asked := mustAdd(t, s, chain("1", 0)).ID
+			list, err := s.Waiting(ctx, "C1", start, 1, 1<<20)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,7 +254,7 @@ func TestARefusedPostLeavesNothing(t *testing.T) {
 func TestAttemptsByTheClockOfSlack(t *testing.T) {
 	s, url := openTemp(t)
 	mustAdd(t, s, call("1", "C1"))
-	list, err := s.Waiting(t.Context(), "C1", 1, 1<<20)
+	list, err := s.Waiting(t.Context(), "C1", start, 1, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

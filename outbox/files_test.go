@@ -67,7 +67,7 @@ func TestFilesThatGo(t *testing.T) {
 			s := reopen(t, "sqlite:"+path)
 			mustAdd(t, s, call("before", "C1"))
 			c.take(t, path)
-			_, err := s.Add(t.Context(), call("meanwhile", "C1"))
+			_, _, err := s.Append(t.Context(), call("meanwhile").Entry)
 			for what, err := range map[string]error{"an event": err, "the check": s.Check(t.Context())} {
 				if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.says) ||
 					!strings.Contains(err.Error(), "put the file back, or restart the bot to begin with what is there now") {

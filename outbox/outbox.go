@@ -2,8 +2,10 @@
 //
 // It promises:
 //
-//   - Add returns after fsync, so what was answered survives a crash at any instant. The event, what recognises its
-//     repeats, and one delivery a channel are one transaction.
+//   - Append returns after fsync, so what was answered survives a crash at any instant. The event and what recognises its
+//     repeats are one transaction, and the event never changes from then on.
+//   - Route decides what follows from events: in one transaction that marks them as routed, one delivery a channel, and
+//     what messages have something new to say. A channel that once had an event never gets it by itself again.
 //   - Deliveries of one channel are handed out in the order in which they were added, through a single open post at
 //     a time; channels do not wait for each other.
 //   - What a post holds is committed before it is first tried, and never changes until it is settled: sent, refused,

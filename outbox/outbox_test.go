@@ -31,26 +31,129 @@ func reopen(t testing.TB, url string) *Store {
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func call(id string, channels ...string) Entry {
-	e := Entry{Kind: Allo, Topic: "CALL_RECEIVED", Body: []byte(`{"id":"` + id + `"}`), Received: start, Keys: []Key{{Key: "CALL_RECEIVED:" + id}}}
-	for _, c := range channels {
-		e.Deliveries = append(e.Deliveries, Route{Channel: c, Rule: "r", Options: "{}"})
-	}
-	return e
+// given is an event to be added: what is appended, and what is decided of it.
+type given struct {
+	Entry
+	Decision
 }
 
-func mustAdd(t testing.TB, s *Store, e Entry) Added {
+// added tells what became of what was given.
+type added struct {
+	ID        int64 // 0 of a repeat
+	Duplicate bool
+	Effect
+}
+
+func call(id string, channels ...string) given {
+	return given{Entry{Kind: Allo, Topic: "CALL_RECEIVED", Body: []byte(`{"id":"` + id + `"}`), Received: start, Key: Key{Key: "CALL_RECEIVED:" + id}},
+		Decision{Routes: routes(channels...)}}
+}
+
+func routes(channels ...string) []Route {
+	var all []Route
+	for _, c := range channels {
+		all = append(all, Route{Channel: c, Rule: "r", Options: "{}"})
+	}
+	return all
+}
+
+// routing is what was decided of an event that stands for itself.
+func (g given) routing(event int64) Routing {
+	d := g.Decision
+	d.Event, d.First = event, true
+	r := Routing{Event: event, Fate: d.Fate, Decisions: []Decision{d}}
+	switch {
+	case d.Fate != "":
+	case len(d.Routes) > 0:
+		r.Fate = Routed
+	default:
+		r.Fate = Unrouted
+	}
+	return r
+}
+
+// addTo appends what is given and routes it, unless it is a repeat.
+func addTo(ctx context.Context, s *Store, g given) (added, error) {
+	id, duplicate, err := s.Append(ctx, g.Entry)
+	if err != nil || duplicate {
+		return added{Duplicate: duplicate}, err
+	}
+	effects, err := s.Route(ctx, g.Received, g.routing(id))
+	if err != nil {
+		return added{}, err
+	}
+	return added{id, effects[0].Fate == Duplicate, effects[0]}, nil
+}
+
+func mustAdd(t testing.TB, s *Store, g given) added {
 	t.Helper()
-	added, err := s.Add(t.Context(), e)
+	got, err := addTo(t.Context(), s, g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return added
+	return got
+}
+
+func mustAppend(t testing.TB, s *Store, e Entry) int64 {
+	t.Helper()
+	id, duplicate, err := s.Append(t.Context(), e)
+	if err != nil || duplicate {
+		t.Fatalf("append: duplicate %v, %v", duplicate, err)
+	}
+	return id
+}
+
+func mustRoute(t testing.TB, s *Store, all ...Routing) []Effect {
+	t.Helper()
+	effects, err := s.Route(t.Context(), start, all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return effects
+}
+
+// mustDecide routes a later event that says something of others.
+func mustDecide(t testing.TB, s *Store, all ...Decision) Effect {
+	t.Helper()
+	var events int
+	if err := s.db.QueryRow(`SELECT count(*) FROM events`).Scan(&events); err != nil {
+		t.Fatal(err)
+	}
+	e := call(fmt.Sprint("later ", events)).Entry
+	e.About = "something"
+	return mustRoute(t, s, Routing{Event: mustAppend(t, s, e), Fate: Amended, Decisions: all})[0]
+}
+
+// deliveries returns where an event went, in whatever state that is.
+func deliveries(t testing.TB, s *Store, event int64) []Delivery {
+	t.Helper()
+	list, err := s.Deliveries(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// states tells where an event went and how far it came there.
+func states(t testing.TB, s *Store, event int64) string {
+	t.Helper()
+	var all []string
+	for _, d := range deliveries(t, s, event) {
+		all = append(all, fmt.Sprintf("%s %s", d.Channel, d.State))
+	}
+	return strings.Join(all, ", ")
+}
+
+func mustResolve(t testing.TB, s *Store, c Channel, others ...string) {
+	t.Helper()
+	if err := s.Resolve(t.Context(), start, c, others...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func waiting(t testing.TB, s *Store, channel string) []string {
 	t.Helper()
-	list, err := s.Waiting(t.Context(), channel, 1000, 1<<30)
+	list, err := s.Waiting(t.Context(), channel, start, 1000, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +171,11 @@ func TestARepeatIsRecognised(t *testing.T) {
 		t.Fatalf("first: %+v", first)
 	}
 	again := mustAdd(t, s, call("c1", "#a", "#b"))
-	if !again.Duplicate || again.ID != first.ID {
-		t.Errorf("again: %+v, want a duplicate of %d", again, first.ID)
+	if !again.Duplicate {
+		t.Errorf("again: %+v, want a duplicate", again)
+	}
+	if said, err := s.Said(t.Context(), "CALL_RECEIVED:c1"); err != nil || len(said) != 1 || said[0].ID != first.ID {
+		t.Errorf("said: %+v, %v; want the first, %d", said, err, first.ID)
 	}
 	s.Close()
 	s = reopen(t, url)
@@ -83,13 +189,14 @@ func TestARepeatIsRecognised(t *testing.T) {
 
 func TestRepeatsOfAChangingSubject(t *testing.T) {
 	s, _ := openTemp(t)
-	change := func(state string, after time.Duration) Entry {
-		return Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(after), Subject: "contact:1", State: state, Change: true,
-			Keys: []Key{{Key: "CONTACT_UPDATED#" + state, Window: 15 * time.Minute}}}
+	change := func(state string, after time.Duration) given {
+		return given{Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(after), Key: Key{Key: "CONTACT_UPDATED#" + state, Window: 15 * time.Minute}},
+			Decision{Subject: Subject{Name: "contact:1", State: state, Change: true}}}
 	}
-	created := Entry{Kind: Allo, Topic: "CONTACT_CREATED", Body: []byte("A"), Received: start, Subject: "contact:1", State: "A", Keys: []Key{{Key: "CONTACT_CREATED:1"}}}
+	created := given{Entry{Kind: Allo, Topic: "CONTACT_CREATED", Body: []byte("A"), Received: start, Key: Key{Key: "CONTACT_CREATED:1"}},
+		Decision{Subject: Subject{Name: "contact:1", State: "A"}}}
 	for i, step := range []struct {
-		entry     Entry
+		entry     given
 		duplicate bool
 	}{
 		{created, false},
@@ -106,7 +213,7 @@ func TestRepeatsOfAChangingSubject(t *testing.T) {
 		{change("C", 25*time.Hour), true}, // the repeat of the creation changed nothing
 	} {
 		if got := mustAdd(t, s, step.entry); got.Duplicate != step.duplicate {
-			t.Errorf("step %d (%s): duplicate = %v, want %v", i, step.entry.State, got.Duplicate, step.duplicate)
+			t.Errorf("step %d (%s): duplicate = %v, want %v", i, step.entry.Subject.State, got.Duplicate, step.duplicate)
 		}
 	}
 }
@@ -114,9 +221,7 @@ func TestRepeatsOfAChangingSubject(t *testing.T) {
 func TestAChannelNeverGetsAnEventTwice(t *testing.T) {
 	s, _ := openTemp(t)
 	mustAdd(t, s, call("early", "#support", "C1"))
-	if err := s.Resolve(t.Context(), Channel{Ref: "#support", ID: "C1", Name: "support"}); err != nil {
-		t.Fatal(err)
-	}
+	mustResolve(t, s, Channel{Ref: "#support", ID: "C1", Name: "support"})
 	if got := waiting(t, s, "#support"); len(got) != 0 {
 		t.Errorf("still waiting under the name: %q", got)
 	}
@@ -134,9 +239,7 @@ func TestOrderSurvivesResolving(t *testing.T) {
 	for i := range 5 {
 		mustAdd(t, s, call(fmt.Sprint(i), "#x"))
 	}
-	if err := s.Resolve(t.Context(), Channel{Ref: "#x", ID: "CX"}); err != nil {
-		t.Fatal(err)
-	}
+	mustResolve(t, s, Channel{Ref: "#x", ID: "CX"})
 	for i := 5; i < 10; i++ {
 		mustAdd(t, s, call(fmt.Sprint(i), "#x"))
 	}
@@ -150,7 +253,7 @@ func TestOrderSurvivesResolving(t *testing.T) {
 // take begins a post with the oldest n of a channel.
 func take(t testing.TB, s *Store, channel string, n int) *Post {
 	t.Helper()
-	list, err := s.Waiting(t.Context(), channel, n, 1<<30)
+	list, err := s.Waiting(t.Context(), channel, start, n, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +320,7 @@ func TestSettling(t *testing.T) {
 			if err != nil || c.Waiting != step.waiting || c.Aside != step.aside {
 				t.Errorf("counts = %+v, %v; want %d waiting, %d aside", c, err, step.waiting, step.aside)
 			}
-			list, err := s.Waiting(t.Context(), "C1", 10, 1<<20)
+			list, err := s.Waiting(t.Context(), "C1", start, 10, 1<<20)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +344,7 @@ func TestConcurrentWritesAreAllKept(t *testing.T) {
 	for w := range writers {
 		group.Go(func() {
 			for i := range each {
-				if _, err := s.Add(context.Background(), call(fmt.Sprintf("%d-%d", w, i), "C1")); err != nil {
+				if _, err := addTo(context.Background(), s, call(fmt.Sprintf("%d-%d", w, i), "C1")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -264,7 +367,7 @@ func TestABadWriteSpoilsNoOther(t *testing.T) {
 	bad := errors.New("bad")
 	results := make(chan error, 11)
 	for i := range 10 {
-		go func() { _, err := s.Add(context.Background(), call(fmt.Sprint(i), "C1")); results <- err }()
+		go func() { _, err := addTo(context.Background(), s, call(fmt.Sprint(i), "C1")); results <- err }()
 	}
 	go func() { results <- s.writer.do(context.Background(), func(*tx) error { return bad }) }()
 	for len(s.writer.ops) < 11 {
@@ -295,7 +398,7 @@ func TestAWriteThatNobodyWaitsForTellsSo(t *testing.T) {
 	<-held
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.Add(ctx, call("1", "C1"))
+	_, _, err := s.Append(ctx, call("1").Entry)
 	close(hold)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want context.Canceled", err)
@@ -403,7 +506,7 @@ func TestBesideABot(t *testing.T) {
 	}
 }
 
-func BenchmarkAdd(b *testing.B) {
+func BenchmarkAppend(b *testing.B) {
 	s, _ := openTemp(b)
 	var n int64
 	var mu sync.Mutex
@@ -414,7 +517,7 @@ func BenchmarkAdd(b *testing.B) {
 			n++
 			id := n
 			mu.Unlock()
-			if _, err := s.Add(context.Background(), call(fmt.Sprint(id), "C1")); err != nil {
+			if _, _, err := s.Append(context.Background(), call(fmt.Sprint(id)).Entry); err != nil {
 				b.Fatal(err)
 			}
 		}

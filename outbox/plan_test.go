@@ -11,16 +11,21 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	s, _ := openTemp(t)
 	ctx := t.Context()
 	queries := map[string]string{"busy": busyQuery, "waiting": waitingQuery, "waits": waitsQuery, "post": postDeliveriesQuery, "stuck": stuckQuery,
-		"untold": untoldQuery, "stored": storedQuery, "about": aboutQuery, "thread": threadQuery, "updates": updatesQuery,
-		"counts": countsQuery}
+		"untold": untoldQuery, "stored": storedQuery, "unrouted": unroutedQuery, "said": saidQuery, "event": selectEvents + `WHERE e.id = ?`,
+		"marked": markedQuery, "deliveries": ofEventQuery, "updates": updatesQuery, "counts": countsQuery}
 
 	// What writes is prepared once and kept: all of it is looked at.
-	e := text("1", "a", 0)
-	e.Asks, e.Answers, e.Subject, e.State, e.Change, e.Thread.Retell = "x", "x", "s", "1", true, true
+	e := chain("1", 0)
+	e.Saying, e.Delivery, e.Subject = "x", "x", Subject{"s", "1", true}
+	first := mustAdd(t, s, e).ID
+	e = chain("1", 0)
+	e.Saying, e.Subject = "y", Subject{"s", "2", false}
 	mustAdd(t, s, e)
+	mustDecide(t, s, Decision{Event: first, News: true, Fate: Routed, Touched: []int64{first}, Marks: []Mark{{Mark: "m", At: start}}, Routes: routes("C2"),
+		Options: map[int64]string{1: "{}"}, Withdrawn: []int64{2}})
 	p := post(t, s, 1, 0, Shown{})
 	mustSettle(t, s, p, Transition{Form: Plain, Tries: 1, Reason: "no", Top: true}, Tick{At: start})
-	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Parts: 1, Retell: true}}, Tick{At: start})
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Parts: 1}}, Tick{At: start})
 	mustAdd(t, s, text("2", "a", 0))
 	post(t, s, 1, 0, Shown{TS: "2.0"}) // a reply
 	mustAdd(t, s, text("3", "a", 0))
@@ -28,12 +33,14 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 		mustSettle(t, s, post(t, s, 1, 0, Shown{}), Transition{Fate: fate, Reason: "no"}, Tick{At: start})
 	}
 	steps := []error{
-		s.Tell(ctx, "C1"), s.Told(ctx, Update{}),
-		s.Resolve(ctx, Channel{Ref: "#a", ID: "C1"}), s.Pause(ctx, start),
+		s.Tell(ctx, "C1"), s.Updated(ctx, Update{}), s.Pause(ctx, start),
+		s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C1"}), s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C3"}),
 	}
-	_, err := s.Replay(ctx, Selection{From: "C1"}, start)
-	steps = append(steps, err)
-	_, err = s.SetAsideOld(ctx, "C1", "old", start, start)
+	for _, to := range []string{"", "C4"} {
+		_, err := s.Replay(ctx, Selection{From: "C3", To: to}, start)
+		steps = append(steps, err)
+	}
+	_, err := s.SetAsideOld(ctx, "C1", "old", start, start)
 	steps = append(steps, err)
 	_, err = s.Purge(ctx, start.Add(-time.Hour))
 	for _, err := range append(steps, err) {
@@ -46,11 +53,12 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 			queries[query] = query
 		}
 	}
-	// Read once an hour or less, or small by nature.
-	small := []string{"pace", "updates u", "SCAN u", "SCAN users"}
+	// Read once an hour or less, small by nature, or an index of what is under way.
+	small := []string{"pace", "updates u", "SCAN u", "SCAN users", "SCAN keys", "INDEX events_new", "INDEX posts_open",
+		"INDEX deliveries_waiting", "INDEX deliveries_posting", "INDEX deliveries_aside", "INDEX deliveries_untold"}
 	for name, query := range queries {
 		for _, detail := range plan(t, s, query) {
-			scan := strings.HasPrefix(detail, "SCAN") && !strings.Contains(detail, "busy") && detail != "SCAN CONSTANT ROW" && !strings.Contains(detail, "INDEX")
+			scan := strings.HasPrefix(detail, "SCAN") && !strings.Contains(detail, "busy") && detail != "SCAN CONSTANT ROW"
 			for _, table := range small {
 				scan = scan && !strings.Contains(detail, table)
 			}

@@ -33,8 +33,8 @@ func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries
 		post = &Post{ID: rand.Text(), Channel: channel, Form: form, Doubt: true, Attempts: 1}
 		post.FirstAttempt, post.LastAttempt = tick.slack()
 		now := millis(tick.At)
-		n, err := t.changed(`INSERT INTO posts (id, channel, form, state, doubt, attempts, first_attempt, last_attempt, newest)
-			VALUES (?, ?, ?, 'open', 1, 1, ?, ?, (SELECT COALESCE(max(id), 0) FROM events)) ON CONFLICT DO NOTHING`, post.ID, channel, string(form), millis(post.FirstAttempt), millis(post.LastAttempt))
+		n, err := t.changed(`INSERT INTO posts (id, channel, form, state, doubt, attempts, first_attempt, last_attempt)
+			VALUES (?, ?, ?, 'open', 1, 1, ?, ?) ON CONFLICT DO NOTHING`, post.ID, channel, string(form), millis(post.FirstAttempt), millis(post.LastAttempt))
 		if err != nil {
 			return err
 		}
@@ -73,12 +73,10 @@ func (s *Store) Begin(ctx context.Context, channel string, form Form, deliveries
 	return post, nil
 }
 
-// noteWhatIsNew lets a post be updated that holds a delivery of which something became known since it was read: a tag,
-// a summary, an answer.
+// noteWhatIsNew lets a post be updated that holds a delivery of which something became known since it was read.
 func noteWhatIsNew(t *tx, p *Post) error {
 	for _, d := range p.Deliveries {
-		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT ?1, 1 FROM events e LEFT JOIN events a ON a.id = e.answer
-			WHERE e.id = ?2 AND (e.body <> ?3 OR a.body IS NOT ?4) `+newTurn, p.ID, d.Event, d.Body, d.Answer)
+		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT ?, 1 FROM routings WHERE event = ? AND known <> ? `+newTurn, p.ID, d.Event, d.Known)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -103,7 +101,7 @@ func threadOf(t *tx, p *Post, now int64) (string, error) {
 	if first.Thread == "" {
 		return "", nil
 	}
-	_, err := t.scan(`SELECT t.ts FROM threads t, events e WHERE t.thread = ? AND t.channel = ? AND e.id = ? AND (e.thread_for = 0 OR t.at + e.thread_for > ?)`,
+	_, err := t.scan(`SELECT t.ts FROM threads t, routings r WHERE t.thread = ? AND t.channel = ? AND r.event = ? AND (r.thread_for = 0 OR t.at + r.thread_for > ?)`,
 		[]any{first.Thread, p.Channel, first.Event, now}, &thread)
 	return thread, err
 }

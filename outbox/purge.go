@@ -23,7 +23,8 @@ const (
 const (
 	purgeEvents = `DELETE FROM events WHERE id IN (
 		SELECT e.id FROM events e
-		WHERE e.received_at < ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.id AND (d.state <> 'sent' OR d.at >= ?1))
+		WHERE e.received_at < ?1 AND e.routed = 1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.id AND (d.state NOT IN ('sent', 'moved', 'withdrawn') OR d.at >= ?1))
+		AND NOT (e.about <> '' AND EXISTS (SELECT 1 FROM dedupe k WHERE k.key = e.about))
 		ORDER BY e.received_at LIMIT ?2)`
 	purgeThreads = `DELETE FROM threads WHERE (thread, channel) IN (SELECT thread, channel FROM threads WHERE at < ?1 LIMIT ?2)`
 	purgePosts   = `DELETE FROM posts WHERE id IN (
@@ -32,16 +33,20 @@ const (
 	purgePace  = `DELETE FROM pace WHERE channel IN (SELECT channel FROM pace WHERE channel <> '' AND last < ?1 LIMIT ?2)`
 )
 
-// Purge deletes what was delivered, muted or unrouted before a time, and what is known of contacts and of people since
-// before then; it gives the room back to the disk where that is a lot, or the disk was full. It returns how many events
-// that were.
+// Purge deletes what was delivered, muted or unrouted before a time, unless it is about an event that is kept, and what is
+// known of contacts and of people since before then; it gives the room back to the disk where that is a lot, or the disk
+// was full. It returns how many events that were.
 //
 // It needs some room in the log itself, about 300 KB. Where there is none it takes the reserve, a file of 1 MiB beside the
 // database, and puts it back at the end; then its steps become smaller until they find room.
 func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
-	total, err := s.purge(ctx, purgeEvents, before)
-	if err != nil {
-		return total, fmt.Errorf("deleting old events: %w", err)
+	total := int64(0)
+	for more := true; more; {
+		n, err := s.purge(ctx, purgeEvents, before)
+		if total += n; err != nil {
+			return total, fmt.Errorf("deleting old events: %w", err)
+		}
+		more = n > 0 // what was about these goes once they are gone
 	}
 	if err := s.purgeSubjects(ctx, before); err != nil {
 		return total, fmt.Errorf("deleting old contacts: %w", err)
@@ -119,7 +124,8 @@ func (s *Store) inSteps(most int64, step func(most int64) (int64, error)) (int64
 
 // oldSubjects are those whose last change is older than a time, but for what has an event that is kept though it is
 // older.
-const oldSubjects = `SELECT subject FROM subjects WHERE at < ?1 AND subject NOT IN (SELECT subject FROM events WHERE received_at < ?1 AND subject <> '') LIMIT ?2`
+const oldSubjects = `SELECT subject FROM subjects WHERE at < ?1 AND NOT EXISTS (
+	SELECT 1 FROM routings r JOIN events e ON e.id = r.event WHERE r.subject = subjects.subject AND r.subject <> '' AND e.received_at < ?1) LIMIT ?2`
 
 // purgeSubjects deletes the copies of contacts that have not changed since a time.
 func (s *Store) purgeSubjects(ctx context.Context, before time.Time) error {

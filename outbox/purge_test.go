@@ -25,9 +25,9 @@ func mustPurge(t *testing.T, s *Store, before time.Time, want int64) {
 	}
 }
 
-func contact(id, state string, received time.Time, channels ...string) Entry {
+func contact(id, state string, received time.Time, channels ...string) given {
 	e := call("contact "+id+state, channels...)
-	e.Topic, e.Received, e.Subject, e.State, e.Change = "CONTACT_UPDATED", received, "contact:"+id, state, true
+	e.Topic, e.Received, e.Subject = "CONTACT_UPDATED", received, Subject{"contact:" + id, state, true}
 	return e
 }
 
@@ -65,10 +65,16 @@ func TestNothingOfAPersonOutlivesItsTime(t *testing.T) {
 	s, _ := openTemp(t)
 	ctx := t.Context()
 	e := text("1", "a", 0)
-	e.Asks, e.Answers, e.Subject, e.State, e.Change = "x", "x", "contact:1", "1", true
-	mustAdd(t, s, e)
-	p := post(t, s, 1, 0, Shown{})
-	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Parts: 0, Retell: true}}, Tick{At: start})
+	e.Subject, e.Marks = Subject{"contact:1", "1", true}, []Mark{{Mark: "asks:x", At: start}}
+	e.Routes = routes("C1", "C2", "C3")
+	event := mustAdd(t, s, e).ID
+	list := deliveries(t, s, event)
+	mustReplay(t, s, Selection{IDs: []int64{list[1].ID}, To: "C4"}, 1)
+	mustDecide(t, s, Decision{Event: event, News: true, Marks: e.Marks, Withdrawn: []int64{list[2].ID, deliveries(t, s, event)[3].ID}})
+	tag := call("tag").Entry
+	tag.About = e.Key.Key
+	mustRoute(t, s, Routing{Event: mustAppend(t, s, tag), Fate: Amended, Decisions: []Decision{{Event: event, News: true, Marks: e.Marks}}})
+	post(t, s, 1, 0, Shown{TS: "1.0"})
 	if err := s.SetUser(ctx, User{Email: "x@example.com", At: start}); err != nil {
 		t.Fatal(err)
 	}

@@ -14,19 +14,37 @@ type Delivery struct {
 	Event     int64
 	Kind      string
 	Topic     string
-	Body      []byte
+	Key       string // the event's, see Entry
+	Body      []byte // as it was said; what is known of the event is that and all that was said about its Key
 	Received  time.Time
+	Said      time.Time
+	Known     int64 // grows each time that something new is known of the event
 	Channel   string
 	Rule      string
 	Options   string
+	State     State
+	Again     int    // how often a person had it sent again
 	Alone     bool   // a digest that held it was refused: it goes alone
 	Part      int    // 0 is the event's message; 1 and more are what follows it in its thread
 	Thread    string // what the event belongs to
+	Reply     string // the ts of the message that it replies to, if it is posted by itself and now; "" is the top of the channel
 	Subject   string // what the event tells the whole state of
 	Before    []byte // the envelope that told that state before; nil if there was none
 	Recovered bool   // the event never came, but was found
-	Answer    []byte // the envelope that answered what the event asks; nil if there is none yet
 }
+
+// State is how far a delivery has come.
+type State string
+
+// The states of a delivery.
+const (
+	StateWaiting   State = "waiting"
+	StatePosting   State = "posting" // an open post holds it
+	StateSent      State = "sent"
+	StateAside     State = "aside"
+	StateMoved     State = "moved"     // it waits for another channel, or is there
+	StateWithdrawn State = "withdrawn" // a rule muted its event before Slack had it
+)
 
 // Form is how a post is rendered.
 type Form string
@@ -88,16 +106,19 @@ func (s *Store) strings(ctx context.Context, query string, args ...any) ([]strin
 	return list, explain(rows.Err())
 }
 
-const selectDeliveries = `SELECT d.id, d.event, e.kind, e.topic, e.body, e.received_at, d.channel, d.rule, d.options, d.alone, d.part,
-	e.thread, e.subject, e.before, e.recovered, a.body
-	FROM deliveries d JOIN events e ON e.id = d.event LEFT JOIN events a ON a.id = e.answer `
+// selectDeliveries reads deliveries as what they are at a time (?1).
+const selectDeliveries = `SELECT d.id, d.event, e.kind, e.topic, e.key, e.body, e.received_at, e.said_at, r.known, d.channel, d.rule, d.options, d.state, d.again,
+	d.alone, d.part, r.thread, CASE WHEN d.part > 0 THEN d.reply ELSE COALESCE((SELECT t.ts FROM threads t
+		WHERE t.thread = r.thread AND r.thread <> '' AND t.channel = d.channel AND (r.thread_for = 0 OR t.at + r.thread_for > ?1)), '') END,
+	r.subject, r.before, e.recovered
+	FROM deliveries d JOIN events e ON e.id = d.event JOIN routings r ON r.event = d.event `
 
 const waitingQuery = selectDeliveries + `WHERE d.state = 'waiting' AND d.channel = ? ORDER BY d.part > 0, d.id LIMIT ?`
 
 // Waiting returns what waits for a channel, in the order in which it is to be posted: events as they came in, then
 // the parts that follow others. At most limit, and no further one once their bodies have come to maxBytes.
-func (s *Store) Waiting(ctx context.Context, channel string, limit, maxBytes int) ([]Delivery, error) {
-	list, err := s.deliveries(ctx, maxBytes, waitingQuery, channel, limit)
+func (s *Store) Waiting(ctx context.Context, channel string, now time.Time, limit, maxBytes int) ([]Delivery, error) {
+	list, err := s.deliveries(ctx, maxBytes, waitingQuery, millis(now), channel, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading what waits: %w", err)
 	}
@@ -113,12 +134,12 @@ func (s *Store) deliveries(ctx context.Context, maxBytes int, query string, args
 	var list []Delivery
 	for size := 0; size <= maxBytes && rows.Next(); {
 		var d Delivery
-		var received int64
-		if err := rows.Scan(&d.ID, &d.Event, &d.Kind, &d.Topic, &d.Body, &received, &d.Channel, &d.Rule, &d.Options, &d.Alone,
-			&d.Part, &d.Thread, &d.Subject, &d.Before, &d.Recovered, &d.Answer); err != nil {
+		var received, said int64
+		if err := rows.Scan(&d.ID, &d.Event, &d.Kind, &d.Topic, &d.Key, &d.Body, &received, &said, &d.Known, &d.Channel, &d.Rule, &d.Options, &d.State, &d.Again,
+			&d.Alone, &d.Part, &d.Thread, &d.Reply, &d.Subject, &d.Before, &d.Recovered); err != nil {
 			return nil, err
 		}
-		d.Received = fromMillis(received)
+		d.Received, d.Said = fromMillis(received), fromMillis(said)
 		size += len(d.Body)
 		list = append(list, d)
 	}
@@ -162,24 +183,27 @@ func (s *Store) post(ctx context.Context, where, arg string) (*Post, error) {
 		return nil, explain(err)
 	}
 	p.FirstAttempt, p.LastAttempt = fromMillis(first), fromMillis(last)
-	const all = 1 << 40
-	if p.Deliveries, err = s.deliveries(ctx, all, postDeliveriesQuery, p.ID); err != nil {
+	if p.Deliveries, err = s.deliveries(ctx, everything, postDeliveriesQuery, 0, p.ID); err != nil {
 		return nil, err
 	}
 	return &p, nil
 }
 
-// Counts is how many deliveries are in which state, and how old the oldest of those that wait is.
+// Counts is how many deliveries are in which state, and how old the oldest of those that wait is. An event that isn't routed
+// yet counts as one that waits.
 type Counts struct {
 	Waiting, Aside int
 	Oldest         time.Time // zero if none waits
 }
 
 const countsQuery = `SELECT
-	(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries WHERE state = 'posting'),
+	(SELECT count(*) FROM deliveries WHERE state = 'waiting') + (SELECT count(*) FROM deliveries WHERE state = 'posting')
+		+ (SELECT count(*) FROM events WHERE routed = 0),
 	(SELECT count(*) FROM deliveries WHERE state = 'aside'),
 	(SELECT min(at) FROM (
-		SELECT e.received_at AS at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'posting'
+		SELECT received_at AS at FROM events WHERE id = (SELECT min(id) FROM events WHERE routed = 0)
+		UNION ALL
+		SELECT e.received_at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'posting'
 		UNION ALL
 		SELECT e.received_at FROM deliveries d JOIN events e ON e.id = d.event WHERE d.id = (SELECT min(id) FROM deliveries WHERE state = 'waiting')))`
 
@@ -198,38 +222,13 @@ func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	return c, nil
 }
 
-const heardQuery = `SELECT received_at FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1`
+const ofEventQuery = selectDeliveries + `WHERE d.event = ? AND d.part = 0 ORDER BY d.id`
 
-// LastHeard returns when the last event of Allo's came in or, before the first one ever, when this was asked first.
-func (s *Store) LastHeard(ctx context.Context, now time.Time) (time.Time, error) {
-	var last sql.NullInt64
-	// From the newest backwards: notes are few.
-	err := s.db.QueryRowContext(ctx, heardQuery, Allo).Scan(&last)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return now, fmt.Errorf("reading the last event: %w", explain(err))
-	}
-	if last.Valid {
-		return fromMillis(last.Int64), nil
-	}
-	const fact = "waiting for the first event since"
-	since, err := s.Fact(ctx, fact)
+// Deliveries returns all deliveries of an event, but for what follows its messages, in whatever state they are.
+func (s *Store) Deliveries(ctx context.Context, event int64) ([]Delivery, error) {
+	list, err := s.deliveries(ctx, everything, ofEventQuery, 0, event)
 	if err != nil {
-		return now, err
+		return nil, fmt.Errorf("reading where an event went: %w", err)
 	}
-	if at, err := time.Parse(time.RFC3339, string(since)); err == nil {
-		return at, nil
-	}
-	return now, s.SetFact(ctx, fact, []byte(now.UTC().Format(time.RFC3339)))
-}
-
-// Delivered returns an event as a rule has it delivered, in any channel; nil if there is none, or none any more.
-func (s *Store) Delivered(ctx context.Context, event int64, rule string) (*Delivery, error) {
-	list, err := s.deliveries(ctx, 0, selectDeliveries+`WHERE d.event = ? AND d.part = 0 AND d.rule = ? ORDER BY d.id LIMIT 1`, event, rule)
-	if err != nil {
-		return nil, fmt.Errorf("reading an event: %w", err)
-	}
-	if len(list) == 0 {
-		return nil, nil
-	}
-	return &list[0], nil
+	return list, nil
 }

@@ -37,7 +37,6 @@ type Shown struct {
 	TS     string
 	Thread string // the ts of the message that it is a reply to; "" if it stands at the top
 	Parts  int    // how many parts are to follow it in its thread
-	Retell bool   // it tells of all that is in its thread (see Thread)
 }
 
 // ErrGone says that a post is settled: its deliveries were sent elsewhere by hand meanwhile, or what was to become of
@@ -136,19 +135,20 @@ func sent(t *tx, p *Post, shown Shown, now int64) error {
 	if err := t.exec(`UPDATE deliveries SET state = 'sent', reason = '', at = ? WHERE post = ? AND state = 'posting'`, now, p.ID); err != nil {
 		return err
 	}
-	if err := shownInThread(t, p, shown, now); err != nil {
+	alone := len(p.Deliveries) == 1
+	if err := shownInThread(t, p, shown, alone, now); err != nil || !alone {
 		return err
 	}
 	return addParts(t, p, shown, now)
 }
 
-// shownInThread opens the thread of a message, or notes that a thread went on.
-func shownInThread(t *tx, p *Post, shown Shown, now int64) error {
+// shownInThread opens the thread of a message that shows one delivery, alone, or notes that a thread went on.
+func shownInThread(t *tx, p *Post, shown Shown, alone bool, now int64) error {
 	for i, d := range p.Deliveries {
 		if d.Thread == "" || d.Part > 0 || i > 0 && d.Thread == p.Deliveries[i-1].Thread {
 			continue
 		}
-		if shown.Thread != "" || len(p.Deliveries) > 1 {
+		if shown.Thread != "" || !alone {
 			if err := t.exec(`UPDATE threads SET at = max(at, ?) WHERE thread = ? AND channel = ?`, now, d.Thread, p.Channel); err != nil {
 				return err
 			}
@@ -158,31 +158,21 @@ func shownInThread(t *tx, p *Post, shown Shown, now int64) error {
 			ON CONFLICT (thread, channel) DO UPDATE SET ts = excluded.ts, post = excluded.post, at = excluded.at`, d.Thread, p.Channel, shown.TS, p.ID, now); err != nil {
 			return err
 		}
-		if !shown.Retell {
-			continue
-		}
-		// What joined the thread while the message was on its way isn't told in it.
-		if err := t.exec(`INSERT INTO updates (post, turn) SELECT ?1, 1 WHERE EXISTS (SELECT 1 FROM events WHERE thread = ?2 AND thread <> ''
-			AND id > (SELECT newest FROM posts WHERE id = ?1) AND id <> ?3) `+newTurn, p.ID, d.Thread, d.Event); err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
-// addParts lets the parts wait that are to follow a message, in its thread. Those of a digest are in none.
+// addParts lets the parts wait that are to follow a message of one delivery, in its thread. Those of a digest are in none.
 func addParts(t *tx, p *Post, shown Shown, now int64) error {
-	if len(p.Deliveries) != 1 {
-		return nil
-	}
 	d := p.Deliveries[0]
 	reply := shown.TS
 	if shown.Thread != "" {
 		reply = shown.Thread
 	}
 	for part := 1; part <= shown.Parts; part++ {
-		if err := t.exec(`INSERT INTO deliveries (event, part, channel, reply, rule, options, state, alone, at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', 1, ?)
-			ON CONFLICT DO NOTHING`, d.Event, part, p.Channel, reply, d.Rule, d.Options, now); err != nil {
+		// The options are those of by now, which may have changed while the message was on its way.
+		if err := t.exec(`INSERT INTO deliveries (event, part, channel, reply, rule, options, again, state, alone, at)
+			SELECT event, ?, channel, ?, rule, options, again, 'waiting', 1, ? FROM deliveries WHERE id = ? ON CONFLICT DO NOTHING`, part, reply, now, d.ID); err != nil {
 			return err
 		}
 	}

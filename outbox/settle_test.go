@@ -12,7 +12,7 @@ import (
 // everyFate has a transition of each fate that changes all that one of its fate can.
 var everyFate = []Transition{
 	{Fate: StaysOpen, Reason: "no", Tries: 1, Doubt: true, Looked: true, Form: Plain, Top: true},
-	{Fate: Sent, Shown: Shown{TS: "9.0", Parts: 2, Retell: true}},
+	{Fate: Sent, Shown: Shown{TS: "9.0", Parts: 2}},
 	{Fate: Back},
 	{Fate: Split},
 	{Fate: Aside, Reason: "msg_too_long"},
@@ -21,27 +21,22 @@ var everyFate = []Transition{
 // reply begins a post that replies in a thread which tells what is in it, with something new to be told of both.
 func reply(t *testing.T, s *Store) *Post {
 	t.Helper()
-	in := func(id string, after time.Duration) Entry {
-		e := text(id, "call:1", after)
-		e.Thread.Retell = true
-		return e
-	}
-	mustAdd(t, s, in("1", 0))
-	post(t, s, 1, 0, Shown{TS: "1.0", Retell: true})
-	mustAdd(t, s, in("2", time.Minute))
+	mustAdd(t, s, chain("1", 0))
+	post(t, s, 1, 0, Shown{TS: "1.0"})
+	mustAdd(t, s, chain("2", time.Minute))
 	p := post(t, s, 1, time.Minute, Shown{})
-	mustAdd(t, s, in("3", time.Minute))
+	mustAdd(t, s, chain("3", time.Minute))
 	if p.Thread != "1.0" || len(updates(t, s)) != 1 {
 		t.Fatalf("the post is %+v and updates are %v, want a reply and one", p, updates(t, s))
 	}
 	return p
 }
 
-// dump returns all rows that settling a post may change.
+// dump returns all rows that routing an event or settling a post may change.
 func dump(t *testing.T, s *Store) string {
 	t.Helper()
 	var all strings.Builder
-	for _, table := range []string{"posts", "deliveries", "threads", "updates", "pace"} {
+	for _, table := range []string{"events", "dedupe", "marks", "subjects", "posts", "deliveries", "threads", "updates", "pace", "channels"} {
 		rows, err := s.db.Query(`SELECT * FROM ` + table + ` ORDER BY 1, 2`)
 		if err != nil {
 			t.Fatal(err)

@@ -17,10 +17,8 @@ const (
 
 // Stored is an event that the outbox holds, and where it went or waits to go.
 type Stored struct {
-	ID       int64
-	Body     []byte
-	Received time.Time
-	Fate     string   // routed, muted or unrouted
+	Event
+	Fate     EventFate
 	Channels []string // by id, or as the rule has them where the id isn't known
 }
 
@@ -47,8 +45,8 @@ func (s *Store) Stored(ctx context.Context, since time.Time, visit func(Stored) 
 }
 
 // storedQuery pages by when events came in and, of those that came in at once, by id.
-const storedQuery = `SELECT e.id, e.body, e.received_at, e.fate,
-	(SELECT group_concat(d.channel, char(10)) FROM deliveries d WHERE d.event = e.id AND d.part = 0)
+const storedQuery = `SELECT e.id, e.topic, e.key, e.about, e.body, e.received_at, e.said_at, COALESCE((SELECT r.fate FROM routings r WHERE r.event = e.id), 'new'),
+	(SELECT group_concat(d.channel, char(10)) FROM deliveries d WHERE d.event = e.id AND d.part = 0 AND d.state NOT IN ('moved', 'withdrawn'))
 	FROM events e WHERE (e.received_at, e.id) > (?, ?) AND e.kind = ? ORDER BY e.received_at, e.id LIMIT ?`
 
 // stored reads what follows an event: at most storedPage, and no further one once their bodies have come to storedBytes.
@@ -61,12 +59,12 @@ func (s *Store) stored(ctx context.Context, at, id int64) ([]Stored, error) {
 	var page []Stored
 	for size := 0; size <= storedBytes && rows.Next(); {
 		var e Stored
-		var received int64
+		var received, said int64
 		var channels sql.NullString
-		if err := rows.Scan(&e.ID, &e.Body, &received, &e.Fate, &channels); err != nil {
+		if err := rows.Scan(&e.ID, &e.Topic, &e.Key, &e.About, &e.Body, &received, &said, &e.Fate, &channels); err != nil {
 			return nil, err
 		}
-		e.Received = fromMillis(received)
+		e.Kind, e.Received, e.Said = Allo, fromMillis(received), fromMillis(said)
 		if channels.Valid {
 			e.Channels = strings.Split(channels.String, "\n")
 		}

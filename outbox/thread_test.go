@@ -7,9 +7,9 @@ import (
 )
 
 // text is a text of a conversation, so long after start.
-func text(id, conversation string, after time.Duration) Entry {
+func text(id, conversation string, after time.Duration) given {
 	e := call(id, "C1")
-	e.Received, e.Happened = start.Add(after), start.Add(after)
+	e.Received = start.Add(after)
 	e.Thread = Thread{Key: conversation, Window: 7 * 24 * time.Hour}
 	return e
 }
@@ -17,7 +17,7 @@ func text(id, conversation string, after time.Duration) Entry {
 // post begins a post with the oldest n of C1 and says that Slack has it.
 func post(t testing.TB, s *Store, n int, after time.Duration, shown Shown) *Post {
 	t.Helper()
-	list, err := s.Waiting(t.Context(), "C1", n, 1<<30)
+	list, err := s.Waiting(t.Context(), "C1", start.Add(after), n, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,14 @@ func TestPartsFollowBehindEvents(t *testing.T) {
 	}
 }
 
+// chain is a call of a chain that the first message of it tells of.
+func chain(id string, after time.Duration) given {
+	e := text(id, "call:1", after)
+	e.Thread = Thread{Key: "call:1", Retell: true}
+	e.Marks = []Mark{{Mark: "call:1", At: e.Received}}
+	return e
+}
+
 func updates(t testing.TB, s *Store) []Update {
 	t.Helper()
 	list, err := s.Updates(t.Context(), 10)
@@ -131,14 +139,9 @@ func updates(t testing.TB, s *Store) []Update {
 }
 
 func TestWhatJoinsAThreadIsToldInItsFirstMessage(t *testing.T) {
-	chain := func(id string, after time.Duration) Entry {
-		e := text(id, "call:1", after)
-		e.Thread = Thread{Key: "call:1", Retell: true}
-		return e
-	}
 	s, _ := openTemp(t)
 	mustAdd(t, s, chain("1", 0))
-	first := post(t, s, 1, 0, Shown{TS: "1.0", Retell: true})
+	first := post(t, s, 1, 0, Shown{TS: "1.0"})
 	if got := updates(t, s); len(got) != 0 {
 		t.Fatalf("updates = %v before anything is new", got)
 	}
@@ -150,104 +153,43 @@ func TestWhatJoinsAThreadIsToldInItsFirstMessage(t *testing.T) {
 		t.Fatalf("updates = %v, want one of %s", got, first.ID)
 	}
 	mustAdd(t, s, chain("3", 2*time.Minute)) // while the update is on its way
-	if err := s.Told(t.Context(), got[0]); err != nil {
+	if err := s.Updated(t.Context(), got[0]); err != nil {
 		t.Fatal(err)
 	}
 	got = updates(t, s)
 	if len(got) != 1 {
 		t.Fatal("what became new while it was told was forgotten")
 	}
-	if err := s.Told(t.Context(), got[0]); err != nil {
+	if err := s.Updated(t.Context(), got[0]); err != nil {
 		t.Fatal(err)
 	}
 	if got := updates(t, s); len(got) != 0 {
 		t.Errorf("updates = %v after all was told", got)
 	}
-	bodies, err := s.InThread(t.Context(), "call:1", 10)
-	if err != nil || len(bodies) != 3 {
-		t.Errorf("in the thread: %q, %v; want 3", bodies, err)
+	list, err := s.Marked(t.Context(), "call:1", start, start.Add(time.Hour), 10)
+	if err != nil || len(list) != 3 {
+		t.Errorf("in the thread: %v, %v; want 3", list, err)
 	}
 }
 
 func TestWhatJoinsWhileTheFirstMessageIsOnItsWay(t *testing.T) {
 	s, _ := openTemp(t)
-	first := text("1", "call:1", 0)
-	first.Thread.Retell = true
-	mustAdd(t, s, first)
+	mustAdd(t, s, chain("1", 0))
 	p := post(t, s, 1, time.Second, Shown{})
-	second := text("2", "call:1", 2*time.Second)
-	second.Thread.Retell = true
-	mustAdd(t, s, second)
-	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Retell: true}}, Tick{At: start.Add(3 * time.Second)})
+	mustAdd(t, s, chain("2", 2*time.Second))
+	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0"}}, Tick{At: start.Add(3 * time.Second)})
 	if got := updates(t, s); len(got) != 1 {
 		t.Errorf("updates = %v, want one", got)
-	}
-}
-
-func TestAnswers(t *testing.T) {
-	asking := func(id string, after time.Duration) Entry {
-		e := call(id, "C1")
-		e.Received, e.Happened, e.Asks = start.Add(after), start.Add(after), "4155550100"
-		return e
-	}
-	answering := func(id string, after time.Duration) Entry {
-		e := call(id)
-		e.Received, e.Happened, e.Answers = start.Add(after), start.Add(after), "4155550100"
-		return e
-	}
-	for _, step := range []struct {
-		name   string
-		events []Entry
-		want   string // what answered the event "missed"
-	}{
-		{"called back", []Entry{asking("missed", 0), answering("back", time.Minute)}, "back"},
-		{"the first answer counts", []Entry{asking("missed", 0), answering("back", time.Minute), answering("again", time.Hour)}, "back"},
-		{"the answer's event came first", []Entry{answering("back", time.Minute), asking("missed", 0)}, "back"},
-		{"a call before it is no answer", []Entry{answering("before", -time.Minute), asking("missed", 0)}, ""},
-		{"a late event of a call before it is none either", []Entry{asking("missed", 0), answering("before", -time.Minute)}, ""},
-		{"too long after", []Entry{asking("missed", 0), answering("late", AnswerWindow+time.Minute)}, ""},
-		{"somebody else", []Entry{asking("missed", 0), func() Entry { e := answering("other", time.Minute); e.Answers = "1"; return e }()}, ""},
-	} {
-		t.Run(step.name, func(t *testing.T) {
-			s, _ := openTemp(t)
-			told := false
-			for _, e := range step.events {
-				told = mustAdd(t, s, e).Updates || told
-				if e.Asks != "" {
-					post(t, s, 1, 0, Shown{TS: "1.0"})
-				}
-			}
-			after := step.events[len(step.events)-1].Answers != "" && step.want != ""
-			if told != after || (len(updates(t, s)) == 1) != after {
-				t.Errorf("told = %v, updates = %v; want %v", told, updates(t, s), after)
-			}
-			var id string
-			if err := s.db.QueryRow(`SELECT id FROM posts`).Scan(&id); err != nil {
-				t.Fatal(err)
-			}
-			p, err := s.SentPost(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := ""
-			if step.want != "" {
-				want = `{"id":"` + step.want + `"}`
-			}
-			if got := string(p.Deliveries[0].Answer); got != want {
-				t.Errorf("answer = %s, want %s", got, want)
-			}
-		})
 	}
 }
 
 func TestTheStateBeforeIsKeptWithTheEvent(t *testing.T) {
 	s, _ := openTemp(t)
 	for i, state := range []string{"A", "B", "C"} {
-		mustAdd(t, s, Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(time.Duration(i) * time.Hour),
-			Subject: "contact:1", State: state, Change: true, Keys: []Key{{Key: "u" + state, Window: time.Minute}},
-			Deliveries: []Route{{Channel: "C1", Options: "{}"}}})
+		mustAdd(t, s, given{Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(time.Duration(i) * time.Hour), Key: Key{Key: "u" + state, Window: time.Minute}},
+			Decision{Subject: Subject{"contact:1", state, true}, Routes: routes("C1")}})
 	}
-	list, err := s.Waiting(t.Context(), "C1", 10, 1<<20)
+	list, err := s.Waiting(t.Context(), "C1", start, 10, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestABatchWaitsForALockOnce(t *testing.T) {
 	results := make(chan error, writes)
 	begun := time.Now()
 	for i := range writes {
-		go func() { _, err := s.Add(context.Background(), call(fmt.Sprint(i), "C1")); results <- err }()
+		go func() { _, _, err := s.Append(context.Background(), call(fmt.Sprint(i)).Entry); results <- err }()
 	}
 	for range writes {
 		if err := <-results; !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "another process kept it locked for over 8 s") {
@@ -91,7 +91,7 @@ func TestAStoreThatClosesWaitsForNoLock(t *testing.T) {
 	const writes = 10
 	results := make(chan error, writes)
 	for i := range writes {
-		go func() { _, err := s.Add(context.Background(), call(fmt.Sprint(i), "C1")); results <- err }()
+		go func() { _, _, err := s.Append(context.Background(), call(fmt.Sprint(i)).Entry); results <- err }()
 	}
 	for len(s.writer.ops) < writes-1 {
 		runtime.Gosched() // the first waits for the lock
@@ -132,7 +132,7 @@ func TestAFullDiskIsTheAnswerForTheWholeBatch(t *testing.T) {
 		runs++
 		return t.exec(`INSERT INTO facts (name, value) VALUES ('small', 'x') ON CONFLICT DO NOTHING`)
 	}
-	errs := together(s, small, func(t *tx) error { _, err := add(t, large); return err }, small, small)
+	errs := together(s, small, func(t *tx) error { _, err := add(t, large.Entry); return err }, small, small)
 	for i, err := range errs {
 		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "the disk is full; make room or extend the volume") {
 			t.Errorf("write %d: %v", i, err)
@@ -155,10 +155,11 @@ func TestAnErrorOfOneWriteIsNoUnavailableStore(t *testing.T) {
 	}
 	constraint := func(t *tx) error { return t.exec(`INSERT INTO dedupe (key, event, at) VALUES ('k', 999, 0)`) }
 	syntax := func(t *tx) error { return t.exec(`INSERT INTO nothing`) }
-	own := func(*tx) error { return ErrChanged }
+	bad := errors.New("bad")
+	own := func(*tx) error { return bad }
 	for i, err := range together(s, ok, constraint, ok, syntax, own, ok) {
 		failed := i == 1 || i == 3 || i == 4
-		if (err != nil) != failed || errors.Is(err, ErrUnavailable) || i == 4 && !errors.Is(err, ErrChanged) {
+		if (err != nil) != failed || errors.Is(err, ErrUnavailable) || i == 4 && !errors.Is(err, bad) {
 			t.Errorf("write %d: %v", i, err)
 		}
 	}
@@ -201,7 +202,7 @@ func TestWhatIsUnavailableSaysSo(t *testing.T) {
 			if err := overwrite(path, pageSize, info.Size()-pageSize); err != nil {
 				t.Fatal(err)
 			}
-			_, err = s.Find(t.Context(), "CALL_RECEIVED:1")
+			_, err = s.Said(t.Context(), "CALL_RECEIVED:1")
 			return err
 		},
 	} {

@@ -9,10 +9,10 @@ import (
 // Update is a post that Slack has and that has something new to say.
 type Update struct {
 	Post string
-	Turn int64 // of Told
+	Turn int64 // of Updated
 }
 
-const updatesQuery = `SELECT u.post, u.turn FROM updates u CROSS JOIN posts p ON p.id = u.post WHERE p.state = 'sent' LIMIT ?`
+const updatesQuery = `SELECT u.post, u.turn FROM updates u CROSS JOIN posts p ON p.id = u.post WHERE p.state = 'sent' AND p.whole = 1 LIMIT ?`
 
 // Updates lists posts that have something new to say, at most limit.
 func (s *Store) Updates(ctx context.Context, limit int) ([]Update, error) {
@@ -41,8 +41,8 @@ func (s *Store) SentPost(ctx context.Context, id string) (*Post, error) {
 	return p, nil
 }
 
-// Told commits that an update was made, or given up. What became new meanwhile stays to be told.
-func (s *Store) Told(ctx context.Context, u Update) error {
+// Updated commits that an update was made, or given up. What became new meanwhile stays to be told.
+func (s *Store) Updated(ctx context.Context, u Update) error {
 	err := s.writer.do(ctx, func(t *tx) error {
 		return t.exec(`DELETE FROM updates WHERE post = ? AND turn = ?`, u.Post, u.Turn)
 	})
@@ -50,38 +50,6 @@ func (s *Store) Told(ctx context.Context, u Update) error {
 		return fmt.Errorf("recording an update: %w", err)
 	}
 	return nil
-}
-
-const threadQuery = `SELECT body FROM events WHERE thread = ? AND thread <> '' ORDER BY happened_at, id LIMIT ?`
-
-// InThread returns the envelopes of what belongs together, in the order in which it happened; at most limit.
-func (s *Store) InThread(ctx context.Context, thread string, limit int) ([][]byte, error) {
-	if thread == "" {
-		return nil, nil
-	}
-	list, err := s.bodies(ctx, threadQuery, thread, limit)
-	if err != nil {
-		return nil, fmt.Errorf("reading a thread: %w", err)
-	}
-	return list, nil
-}
-
-// bodies reads one column of envelopes.
-func (s *Store) bodies(ctx context.Context, query string, args ...any) ([][]byte, error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer rows.Close()
-	var list [][]byte
-	for rows.Next() {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return nil, err
-		}
-		list = append(list, body)
-	}
-	return list, explain(rows.Err())
 }
 
 // User is what is known of an email.

@@ -35,8 +35,17 @@ func agree(t testing.TB, f *File, e *allo.Event) {
 		}
 		matched = append(matched, s.Rule.Name)
 		for _, channel := range s.Rule.Channels {
-			if !slices.ContainsFunc(by, func(have Target) bool { return have.Channel == channel }) {
+			at := slices.IndexFunc(by, func(have Target) bool { return have.Channel == channel })
+			if at < 0 {
 				by = append(by, Target{channel, s.Rule.Name, s.Rule.Options})
+				continue
+			}
+			have := &by[at].Options
+			have.NoRecording = have.NoRecording || s.Rule.Options.NoRecording
+			for _, what := range s.Rule.Options.Redact {
+				if !slices.Contains(have.Redact, what) {
+					have.Redact = append(slices.Clone(have.Redact), what)
+				}
 			}
 		}
 		over = !s.Rule.Continue

@@ -157,7 +157,7 @@ rules: [{name: a, match: {tag: x}, channel: a}]`, `{"topic":"CALL_RECEIVED","dat
 		{"no default", `rules: [{name: a, match: {tag: x}, channel: a}]`, `{"topic":"CALL_RECEIVED","data":{}}`, Decision{}},
 		{"default does not take what is only taken when named", `default_channel: phone`, `{"topic":"tag.added","data":{}}`, Decision{}},
 		{"ping", `default_channel: phone`, `{"topic":"PING"}`, Decision{}},
-		{"continue, and the first rule's options win", `
+		{"continue, and the first rule's options win, but for what others keep back", `
 default_channel: phone
 rules:
   - {name: a, match: {}, channel: [a, b], continue: true, recording: false}
@@ -165,7 +165,7 @@ rules:
   - {name: c, match: {topic: CALL_RECEIVED}, channel: ["#b", d], redact: [cards, numbers, cards]}
   - {name: d, match: {}, channel: e}`, `{"topic":"CALL_RECEIVED","data":{}}`,
 			Decision{Targets: []Target{
-				{"#a", "a", Options{NoRecording: true}}, {"#b", "a", Options{NoRecording: true}}, {"#d", "c", Options{Redact: []string{"cards", "numbers"}}},
+				{"#a", "a", Options{NoRecording: true}}, {"#b", "a", Options{NoRecording: true, Redact: []string{"cards", "numbers"}}}, {"#d", "c", Options{Redact: []string{"cards", "numbers"}}},
 			}, Matched: []string{"a", "c"}}},
 		{"continue as the last, and no default", `
 default_channel: phone

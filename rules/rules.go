@@ -7,7 +7,8 @@
 //
 // A File does not change once it is read: any number of goroutines may use it. Route promises: rules are asked from
 // top to bottom; the first that matches takes the event, and those below it are asked only if it says `continue:
-// true`; a channel appears once, with the options of the first rule that named it; an `if` that fails while it runs
+// true`; a channel appears once, with the options of the first rule that named it, but for what any of them keeps back
+// (redact, recording), which counts from all; an `if` that fails while it runs
 // counts as no match and is reported. Its time and memory are bounded: what an `if` costs is computed from what the
 // event holds before it runs, and one that could take longer than 0.2 s is not run (2 s for all of them together); it
 // sees at most the first 1,000 items of a list and 256 KiB of a text. Explain says why, from the very same evaluation.
@@ -121,26 +122,41 @@ func (f *File) walk(asked *facts, visit func(i int, v verdict)) Decision {
 			d.Muted = r.Name
 		}
 		for _, channel := range r.Channels {
-			d.add(Target{channel, r.Name, r.Options})
+			d.Targets = Add(d.Targets, Target{channel, r.Name, r.Options})
 		}
 		if !r.Continue {
 			break
 		}
 	}
 	if !taken && f.DefaultChannel != "" && !e.Topic.OnlyWhenNamed() {
-		d.add(Target{Channel: f.DefaultChannel})
+		d.Targets = Add(d.Targets, Target{Channel: f.DefaultChannel})
 	}
 	return d
 }
 
-// add adds a channel unless it is there already. Channels are kept in one spelling, so equal is the same.
-func (d *Decision) add(t Target) {
-	for _, have := range d.Targets {
+// Add adds a target to others. A channel that is there already is told by the rule that named it first, as strictly as any
+// rule wants it. Channels are kept in one spelling, so equal is the same.
+func Add(targets []Target, t Target) []Target {
+	for i, have := range targets {
 		if have.Channel == t.Channel {
-			return
+			targets[i].Options = have.Options.Stricter(t.Options)
+			return targets
 		}
 	}
-	d.Targets = append(d.Targets, t)
+	return append(targets, t)
+}
+
+// Stricter returns the options with all that others keep back: what one of them redacts is redacted, and a recording that
+// one of them leaves out is left out.
+func (o Options) Stricter(than Options) Options {
+	redact := slices.Clone(o.Redact)
+	for _, what := range than.Redact {
+		if !slices.Contains(redact, what) {
+			redact = append(redact, what)
+		}
+	}
+	o.Redact, o.NoRecording = redact, o.NoRecording || than.NoRecording
+	return o
 }
 
 // Named lists the tags and the numbers (+ and digits) that rules match, each once, in the order of the file. Those

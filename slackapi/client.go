@@ -81,11 +81,13 @@ func New(c Config) *Client {
 // Now returns between which times Slack's clock is; told is false as long as Slack hasn't told anything: then it is ours.
 func (c *Client) Now() (early, late time.Time, told bool) { return c.clock.now() }
 
-// metadataType and metadataID are the mark that each message carries, by which it is found in a channel's history.
-// The whole workspace can read it: it holds an opaque id and nothing else.
+// What each message carries, by which it is found in a channel's history: an id, and in one string what recognises each
+// thing that it shows. The whole workspace can read it: all of it is opaque.
+// Source: https://docs.slack.dev/messaging/message-metadata
 const (
-	metadataType = "allo_delivery"
-	metadataID   = "delivery_id"
+	metadataType  = "allo_delivery"
+	metadataID    = "delivery_id"
+	metadataShown = "deliveries"
 )
 
 // Place is where in a channel a message stands.
@@ -97,6 +99,7 @@ type Place struct {
 // Message is what is posted.
 type Message struct {
 	ID        string // opaque; by which it is found again
+	Shown     string // opaque; by which each thing that it shows is found again, whatever message that is in
 	Text      string
 	Blocks    []slack.Block
 	Broadcast bool // a reply that the channel shows too
@@ -154,15 +157,19 @@ func confirmed(err error, w *wire) error {
 	return nil
 }
 
-// content is what a message says, and the id that it carries.
+// content is what a message says, and what it carries.
 func (m Message) content() []slack.MsgOption {
+	carried := map[string]any{metadataID: m.ID}
+	if m.Shown != "" {
+		carried[metadataShown] = m.Shown
+	}
 	options := []slack.MsgOption{
 		slack.MsgOptionText(m.Text, false),
 		slack.MsgOptionDisableLinkUnfurl(),
 		slack.MsgOptionDisableMediaUnfurl(),
 		slack.MsgOptionMetadata(slack.SlackMetadata{
 			EventType:    metadataType,
-			EventPayload: map[string]any{metadataID: m.ID},
+			EventPayload: carried,
 		}),
 	}
 	if len(m.Blocks) > 0 {

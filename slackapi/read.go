@@ -163,9 +163,46 @@ const (
 	historyPages   = 20
 )
 
+// Posted is a message that this program posted, as a history has it.
+type Posted struct {
+	ID, Shown string // as in Message
+	TS        string
+	Thread    string // the ts of the message that it is a reply to; "" if it stands at the top
+}
+
 // Find looks for the message that carries an id in a channel's history, or in a thread's, between two times of Slack's
 // clock. The outcome is Sent, with its ts and thread, Missing, or why that can't be read.
 func (c *Client) Find(ctx context.Context, p Patience, in Place, id string, oldest, latest time.Time) Outcome {
+	ts := ""
+	o := c.posted(ctx, p, in, oldest, latest, func(m Posted) bool {
+		if id != "" && m.ID == id {
+			ts = m.TS
+		}
+		return ts != ""
+	})
+	switch {
+	case o.Kind == Sent && ts != "":
+		o.TS, o.Thread = ts, in.Thread
+	case o.Kind == Sent:
+		o.Kind = Missing
+	}
+	return o
+}
+
+// Posted lists the messages that this program posted in a channel, or in a thread, between two times of Slack's clock. The
+// outcome is Sent, or why they can't be read.
+func (c *Client) Posted(ctx context.Context, p Patience, in Place, oldest, latest time.Time) ([]Posted, Outcome) {
+	var all []Posted
+	o := c.posted(ctx, p, in, oldest, latest, func(m Posted) bool {
+		all = append(all, m)
+		return false
+	})
+	return all, o
+}
+
+// posted goes through the messages that this program posted, until visit has seen enough; then the page is read to its end.
+// The outcome is Sent, or why they can't be read.
+func (c *Client) posted(ctx context.Context, p Patience, in Place, oldest, latest time.Time, visit func(Posted) (enough bool)) Outcome {
 	method := history
 	form := url.Values{
 		"channel": {in.Channel}, "oldest": {slackTime(oldest)}, "latest": {slackTime(latest)}, "inclusive": {"1"}, "include_all_metadata": {"1"},
@@ -177,15 +214,15 @@ func (c *Client) Find(ctx context.Context, p Patience, in Place, id string, olde
 	pages, limit := pages{most: historyPages}, historyPage
 	for {
 		form.Set("limit", strconv.Itoa(limit))
-		ts, cursor := "", ""
+		enough, cursor := false, ""
 		o := c.read(ctx, method, p, form, func(a answer) error {
 			page, ok := a.list("messages")
 			if !ok {
 				return errUnreadable
 			}
 			for _, message := range readable[answer](page) {
-				if carries(message, id) && message.text("ts") != "" {
-					ts = message.text("ts")
+				if m, ours := postedOf(message); ours {
+					enough = visit(m) || enough
 				}
 			}
 			cursor = a.cursor()
@@ -195,10 +232,7 @@ func (c *Client) Find(ctx context.Context, p Patience, in Place, id string, olde
 		case o.Code == tooLong && limit > fewestMessages:
 			limit = max(limit/8, fewestMessages)
 			continue
-		case o.Kind == Sent && ts != "":
-			o.TS, o.Thread = ts, in.Thread
-			return o
-		case o.Kind != Sent:
+		case o.Kind != Sent || enough:
 			return o
 		}
 		switch more, end := pages.next(form, cursor); {
@@ -206,16 +240,20 @@ func (c *Client) Find(ctx context.Context, p Patience, in Place, id string, olde
 			o.Kind, o.Code = RefusedMessage, "a history without an end"
 			return o
 		case !more:
-			o.Kind = Missing
 			return o
 		}
 	}
 }
 
-// carries reports whether a message, whoever posted it, carries an id of ours.
-func carries(message answer, id string) bool {
+// postedOf reads a message of ours; it is false for one that carries nothing of ours, whoever posted it.
+func postedOf(message answer) (m Posted, ours bool) {
 	metadata := message.object("metadata")
-	return metadata.text("event_type") == metadataType && id != "" && metadata.object("event_payload").text(metadataID) == id
+	carried := metadata.object("event_payload")
+	m = Posted{ID: carried.text(metadataID), Shown: carried.text(metadataShown), TS: message.text("ts"), Thread: message.text("thread_ts")}
+	if m.Thread == m.TS {
+		m.Thread = "" // it has replies
+	}
+	return m, metadata.text("event_type") == metadataType && m.ID != "" && m.TS != ""
 }
 
 // slackTime writes a time as Slack's ts.

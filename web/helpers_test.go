@@ -101,7 +101,7 @@ func newRig(t *testing.T, body string, recording http.Handler) *rig {
 	r.url = server.URL
 	r.pages, err = New(Config{
 		Key: bytes.Repeat([]byte{7}, KeySize), TTL: time.Hour, PublicURL: server.URL, Fetch: upstream(source.URL),
-		Load: func(_ context.Context, event int64, rule string) (*Call, error) {
+		Load: func(_ context.Context, event int64, rule string, _ time.Time) (*Call, error) {
 			if event != 1 || rule != "all" {
 				return nil, nil
 			}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,9 +26,10 @@ var (
 
 // claim is what a link names.
 type claim struct {
-	event   int64
-	rule    string
-	expires time.Time
+	event    int64
+	received time.Time // when the event came in; zero in links that were made before links told it
+	rule     string
+	expires  time.Time
 }
 
 // sign writes a claim as a token. It is the same for the same claim, so that a message that is written again is.
@@ -35,6 +37,8 @@ func sign(key []byte, c claim) string {
 	b := binary.AppendVarint(nil, c.event)
 	b = binary.AppendVarint(b, c.expires.Unix())
 	b = append(b, c.rule[:min(len(c.rule), maxRule)]...)
+	b = append(b, 0)
+	b = binary.AppendVarint(b, c.received.UnixMilli())
 	return base64.RawURLEncoding.EncodeToString(append(b, mac(key, b)...))
 }
 
@@ -58,7 +62,15 @@ func verify(key []byte, token string, now time.Time) (claim, error) {
 	if n <= 0 {
 		return claim{}, errForged
 	}
-	c = claim{event, string(b[n:]), time.Unix(expires, 0)}
+	rule, received, told := bytes.Cut(b[n:], []byte{0})
+	c = claim{event: event, rule: string(rule), expires: time.Unix(expires, 0)}
+	if told {
+		ms, n := binary.Varint(received)
+		if n <= 0 {
+			return claim{}, errForged
+		}
+		c.received = time.UnixMilli(ms)
+	}
 	if !now.Before(c.expires) {
 		return c, errExpired
 	}

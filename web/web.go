@@ -46,8 +46,9 @@ type Config struct {
 	Key       []byte        // KeySize random bytes, the same after a restart
 	TTL       time.Duration // how long a link works after its event came in
 	PublicURL string        // where people reach the bot, without a slash at its end
-	// Load returns the call that a link names; nil if it is not kept any more.
-	Load  func(ctx context.Context, event int64, rule string) (*Call, error)
+	// Load returns the call that a link names, as a rule has it shown; nil if it is not kept any more. received is when it came
+	// in: a store that was restored may give its id to another. It is zero if the link doesn't say.
+	Load  func(ctx context.Context, event int64, rule string, received time.Time) (*Call, error)
 	Fetch Fetcher
 	Log   *slog.Logger
 }
@@ -72,7 +73,7 @@ func New(c Config) (*Pages, error) {
 
 // Link is the link to the page of a call, as a rule has it shown. Equal arguments make equal links.
 func (p *Pages) Link(event int64, rule string, received time.Time) string {
-	return p.PublicURL + "/calls/" + sign(p.Key, claim{event, rule, received.Add(p.TTL)})
+	return p.PublicURL + "/calls/" + sign(p.Key, claim{event, received, rule, received.Add(p.TTL)})
 }
 
 // Routes mounts the pages.
@@ -115,7 +116,7 @@ func (p *Pages) find(r *http.Request) (*Call, error) {
 	case err != nil:
 		return nil, &problem{http.StatusNotFound, "There is no such page.", "Open the call again from its message in Slack: a part of the link may be missing."}
 	}
-	call, err := p.Load(r.Context(), c.event, c.rule)
+	call, err := p.Load(r.Context(), c.event, c.rule, c.received)
 	if err != nil {
 		p.Log.ErrorContext(r.Context(), "a call can't be read for its page", "event_id", c.event, "err", err)
 		return nil, &problem{http.StatusServiceUnavailable, "The call can't be read at the moment.", "Try again in a minute."}

@@ -16,12 +16,12 @@ import (
 func TestTokens(t *testing.T) {
 	key, other := make([]byte, KeySize), append(make([]byte, KeySize-1), 1)
 	now := began
-	token := sign(key, claim{42, "Billing calls", now.Add(time.Hour)})
-	if again := sign(key, claim{42, "Billing calls", now.Add(time.Hour)}); again != token {
+	token := sign(key, claim{42, now, "Billing calls", now.Add(time.Hour)})
+	if again := sign(key, claim{42, now, "Billing calls", now.Add(time.Hour)}); again != token {
 		t.Errorf("the same claim signs as %s and %s", token, again)
 	}
 	got, err := verify(key, token, now)
-	if err != nil || got.event != 42 || got.rule != "Billing calls" {
+	if err != nil || got.event != 42 || got.rule != "Billing calls" || !got.received.Equal(now) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(token)
@@ -57,7 +57,7 @@ func TestTokens(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	key := make([]byte, KeySize)
-	f.Add(sign(key, claim{1, "r", began}))
+	f.Add(sign(key, claim{1, began, "r", began}))
 	f.Fuzz(func(t *testing.T, token string) {
 		c, err := verify(key, token, began.Add(-time.Hour))
 		if err == nil && sign(key, c) != token && len(c.rule) <= maxRule {

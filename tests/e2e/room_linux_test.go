@@ -101,16 +101,22 @@ func (d *disk) delivered(n int, at time.Time, crashed bool) {
 		d.t.Fatal(err)
 	}
 	defer store.Close()
+	var routings []outbox.Routing
 	for i := range n {
-		_, err := store.Add(ctx, outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Received: at, Keys: []outbox.Key{{Key: fmt.Sprint("old ", i)}},
-			Body:       []byte(strings.Replace(call(10_000+i, "a"), `"data":{`, `"data":{"summary":"`+strings.Repeat("word ", 300)+`",`, 1)),
-			Deliveries: []outbox.Route{{Channel: "C1", Rule: "a", Options: "{}"}}})
+		id, _, err := store.Append(ctx, outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Received: at, Key: outbox.Key{Key: fmt.Sprint("old ", i)},
+			Body: []byte(strings.Replace(call(10_000+i, "a"), `"data":{`, `"data":{"summary":"`+strings.Repeat("word ", 300)+`",`, 1))})
 		if err != nil {
 			d.t.Fatal(err)
 		}
+		routings = append(routings, outbox.Routing{Event: id, Fate: outbox.Routed, Decisions: []outbox.Decision{
+			{Event: id, First: true, Routes: []outbox.Route{{Channel: "C1", Rule: "a", Options: "{}"}}},
+		}})
+	}
+	if _, err := store.Route(ctx, at, routings...); err != nil {
+		d.t.Fatal(err)
 	}
 	for {
-		waiting, err := store.Waiting(ctx, "C1", 50, 1<<20)
+		waiting, err := store.Waiting(ctx, "C1", at, 50, 1<<20)
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -176,7 +182,7 @@ func TestPurgeMakesRoomOnAFullDisk(t *testing.T) {
 		return
 	}
 	add := func(store *outbox.Store, key string, bytes int) error {
-		_, err := store.Add(t.Context(), outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Received: time.Now(), Keys: []outbox.Key{{Key: key}}, Body: make([]byte, bytes)})
+		_, _, err := store.Append(t.Context(), outbox.Entry{Kind: outbox.Allo, Topic: "CALL_RECEIVED", Received: time.Now(), Key: outbox.Key{Key: key}, Body: make([]byte, bytes)})
 		return err
 	}
 	refused := func(t *testing.T, err error) {

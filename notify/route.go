@@ -1,0 +1,447 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"allo-slack/allo"
+	"allo-slack/outbox"
+	"allo-slack/rules"
+)
+
+const (
+	// routeMost and routeBytes bound how many events are routed in one transaction.
+	routeMost  = 64
+	routeBytes = 16 << 20
+	// routeAgain is when an event is routed again that the store could not take, though it takes others.
+	routeAgain = time.Minute
+	// rulesAsked is how long after a call rules are asked again when something new is known of it: who tags yesterday's calls
+	// doesn't want them posted anew. Later it only updates its messages.
+	rulesAsked = 24 * time.Hour
+	// statesMost is how many states of a call rules are asked about at once, the latest ones.
+	statesMost = 50
+)
+
+// router decides what follows from each event that was appended, in the order in which they came in, alone: of the event
+// itself and, if it is about a call, of that call.
+type router struct {
+	store    *outbox.Store
+	rules    func() *rules.File
+	metrics  *Metrics
+	log      *slog.Logger
+	wake     func(channel string)
+	updates  chan<- struct{} // something is to be updated
+	appended <-chan struct{} // something was appended
+
+	later map[int64]time.Time // events that could not be routed, and when they are tried again
+}
+
+// run routes until ctx ends.
+func (r *router) run(ctx context.Context) {
+	ticker := time.NewTicker(scanEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		more, err := r.once(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			r.log.ErrorContext(ctx, "events can't be routed, will retry", "err", err)
+		}
+		if more && err == nil {
+			continue
+		}
+		select {
+		case <-r.appended:
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// decided is an event with what was decided about it.
+type decided struct {
+	outbox.Routing
+	event outbox.Event
+	rule  string // that mutes it
+}
+
+// once routes what was appended by now; more is true if there may be more. The error is the store's, or ctx's.
+func (r *router) once(ctx context.Context, now time.Time) (more bool, err error) {
+	maps.DeleteFunc(r.later, func(_ int64, at time.Time) bool { return !now.Before(at) })
+	list, err := r.store.Unrouted(ctx, routeMost+len(r.later), routeBytes)
+	if err != nil {
+		return false, err
+	}
+	var batch []decided
+	decided := map[string]bool{} // what was decided about in the batch: things, and who asks
+	for _, e := range list {
+		if _, waits := r.later[e.ID]; waits {
+			continue
+		}
+		more = true
+		event := read(ctx, r.log, e)
+		if decided[e.Key] || decided[e.About] || decided[asking+answers(&event)] {
+			// What is decided about this one depends on what was decided about those, once that is in the store.
+			if err := r.commit(ctx, batch, now); err != nil {
+				return false, err
+			}
+			batch = nil
+			clear(decided)
+		}
+		d, err := r.decide(ctx, e, event, now)
+		if err != nil {
+			return false, err
+		}
+		batch = append(batch, d)
+		for _, of := range []string{e.Key, e.About, asking + asks(&event)} {
+			decided[of] = of != "" && of != asking
+		}
+	}
+	return more, r.commit(ctx, batch, now)
+}
+
+// commit commits what was decided about events or, where that fails for one of them, about each of them by itself. The
+// error is the store's, or ctx's.
+func (r *router) commit(ctx context.Context, batch []decided, now time.Time) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	routings := make([]outbox.Routing, len(batch))
+	for i, d := range batch {
+		routings[i] = d.Routing
+	}
+	effects, err := r.store.Route(ctx, now, routings...)
+	switch {
+	case err == nil:
+		for i, effect := range effects {
+			r.tell(ctx, batch[i], effect)
+		}
+		return nil
+	case ctx.Err() != nil || errors.Is(err, outbox.ErrUnavailable) || errors.Is(err, outbox.ErrClosed):
+		return err
+	case len(batch) == 1:
+		r.log.ErrorContext(ctx, "event not routed, will retry; others are", "event_id", batch[0].event.ID, "err", err)
+		r.later[batch[0].event.ID] = now.Add(routeAgain)
+		return nil
+	}
+	for i := range batch {
+		if err := r.commit(ctx, batch[i:i+1], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell logs and counts what became of an event, and wakes whoever has something to do now.
+func (r *router) tell(ctx context.Context, d decided, effect outbox.Effect) {
+	for _, channel := range effect.Channels {
+		r.wake(channel)
+	}
+	if effect.Updates {
+		signal(r.updates)
+	}
+	if effect.Fate == "" || d.event.Kind != outbox.Allo {
+		return
+	}
+	r.metrics.accepted.WithLabelValues(string(effect.Fate)).Inc()
+	log := r.log.With("event_id", d.event.ID, "event_kind", allo.Topic(d.event.Topic).Kind())
+	switch effect.Fate {
+	case outbox.Routed:
+		log.InfoContext(ctx, "event routed", "channels", len(effect.Channels), "recovered", d.event.Recovered)
+	case outbox.Muted:
+		log.InfoContext(ctx, "event muted", "rule", d.rule)
+	case outbox.Unrouted:
+		log.InfoContext(ctx, "event kept and not posted: no rule takes it")
+	case outbox.Amended:
+		log.InfoContext(ctx, "call brought up to date", "channels", len(effect.Channels))
+	case outbox.Duplicate:
+		log.InfoContext(ctx, "event says nothing new")
+	}
+}
+
+// decide decides about one event: where it goes itself and, if it is about a call, what is new of that call.
+func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, now time.Time) (d decided, err error) {
+	d = decided{event: e, Routing: outbox.Routing{Event: e.ID}}
+	if e.Kind == outbox.Note {
+		r.note(&d)
+		return d, nil
+	}
+	thing := e.Key
+	if e.About != "" {
+		thing = e.About
+	}
+	call, err := storyOf(ctx, r.store, r.log, thing)
+	if err != nil {
+		return d, err
+	}
+	retold := e.About != "" && event.Topic == allo.CallReceived && call.first != nil
+	switch {
+	case retold:
+		d.Fate = outbox.Duplicate // unless there is something new in it
+	case e.About != "":
+		err = r.first(ctx, &d, story{event: event})
+	default:
+		err = r.first(ctx, &d, story{event: event, later: call.later})
+	}
+	if err != nil || e.About == "" || call.first == nil || call.first.New {
+		return d, err
+	}
+	if err := r.again(ctx, &d, call, event, now); err != nil {
+		return d, err
+	}
+	if retold && len(d.Decisions) > 0 {
+		d.Fate = outbox.Amended
+	}
+	return d, nil
+}
+
+// note decides about a note: it goes to the ops channel, if there is one.
+func (r *router) note(d *decided) {
+	own := outbox.Decision{Event: d.Event, First: true}
+	d.Fate = outbox.Unrouted
+	if ops := r.rules().OpsChannel; ops != "" {
+		d.Fate, own.Routes = outbox.Routed, []outbox.Route{{Channel: ops, Options: "{}"}}
+	}
+	d.Decisions = []outbox.Decision{own}
+}
+
+// first decides about an event that was not routed before.
+func (r *router) first(ctx context.Context, d *decided, s story) error {
+	now := s.known()
+	identity := s.event.Identity()
+	own := outbox.Decision{
+		Event: d.Event, First: true, Thread: thread(&now),
+		Subject: outbox.Subject{Name: identity.Subject, State: identity.State, Change: identity.Change},
+	}
+	targets, muted := r.ask(ctx, d.event, s.states())
+	switch {
+	case len(targets) > 0:
+		d.Fate = outbox.Routed
+	case muted != "":
+		d.Fate, d.rule = outbox.Muted, muted
+	default:
+		d.Fate = outbox.Unrouted
+	}
+	var err error
+	if own.Routes, err = routes(targets); err != nil {
+		return err
+	}
+	own.Marks = marks(&now, d.event.Received)
+	own.Touched, err = r.answered(ctx, own.Marks)
+	d.Decisions = append(d.Decisions, own)
+	return err
+}
+
+// again decides about a call that was routed before, now that something more was said of it. Nothing is decided where that
+// is nothing new.
+func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event, now time.Time) error {
+	with := story{event: s.event, later: append(slices.Clip(s.later), more)}
+	before, after := s.known(), with.known()
+	if after.Says(&before) {
+		return nil
+	}
+	of := outbox.Decision{Event: s.first.ID, News: true, Thread: thread(&after), Marks: marks(&after, s.first.Received)}
+	var err error
+	if of.Touched, err = r.answered(ctx, of.Marks); err != nil {
+		return err
+	}
+	if now.Sub(since(&after, s.first.Received)) <= rulesAsked {
+		targets, muted := r.ask(ctx, *s.first, with.statesBy(more))
+		if err := r.deliver(ctx, &of, targets, muted); err != nil {
+			return err
+		}
+	}
+	d.Decisions = append(d.Decisions, of)
+	return nil
+}
+
+// since is when a call was.
+func since(call *allo.Event, received time.Time) time.Time {
+	if at := call.At(); !at.IsZero() && at.Before(received) {
+		return at
+	}
+	return received
+}
+
+// ask asks the rules about the states of an event, in their order, and returns where any of them has it go. muted is the
+// rule that mutes its last state. What fails is told and counted, and goes to the default channel if no rule takes it.
+func (r *router) ask(ctx context.Context, e outbox.Event, states []allo.Event) (targets []rules.Target, muted string) {
+	file := r.rules()
+	log := r.log.With("event_id", e.ID, "event_kind", allo.Topic(e.Topic).Kind())
+	for i := range states {
+		var decision rules.Decision
+		if err := guard(func() { decision = file.Route(&states[i], e.Received) }); err != nil {
+			r.metrics.rulesFailed.Inc()
+			log.ErrorContext(ctx, "the rules can't be asked: a mistake in this program; the event goes to default_channel", "err", err)
+			decision = rules.Decision{}
+			if file.DefaultChannel != "" {
+				decision.Targets = []rules.Target{{Channel: file.DefaultChannel}}
+			}
+		}
+		for _, err := range decision.Errors {
+			r.metrics.rulesFailed.Inc()
+			log.WarnContext(ctx, "rule skipped", "err", err)
+		}
+		muted = decision.Muted
+		for _, target := range decision.Targets {
+			targets = rules.Add(targets, target)
+		}
+	}
+	return targets, muted
+}
+
+// routes writes targets as the outbox keeps them.
+func routes(targets []rules.Target) ([]outbox.Route, error) {
+	var all []outbox.Route
+	for _, t := range targets {
+		options, err := json.Marshal(t.Options)
+		if err != nil {
+			return nil, fmt.Errorf("options of rule %q: %w", t.Rule, err)
+		}
+		all = append(all, outbox.Route{Channel: t.Channel, Rule: t.Rule, Options: string(options)})
+	}
+	return all, nil
+}
+
+// deliver decides where a call goes besides where it went. What a channel has it keeps, as strictly as any rule wants that
+// ever took it; what waits isn't posted where a rule mutes the call now.
+func (r *router) deliver(ctx context.Context, of *outbox.Decision, targets []rules.Target, muted string) error {
+	have, err := r.store.Deliveries(ctx, of.Event)
+	if err != nil {
+		return err
+	}
+	// Read after the deliveries: what had a name for its channel then has its id by now.
+	channels, err := r.store.Channels(ctx)
+	if err != nil {
+		return err
+	}
+	ids := map[string]string{}
+	for _, c := range channels {
+		ids[c.Ref] = c.ID
+	}
+	wanted, err := routes(targets)
+	if err != nil {
+		return err
+	}
+	for _, t := range wanted {
+		is := func(d outbox.Delivery) bool { return d.Channel == t.Channel || d.Channel == ids[t.Channel] }
+		at := slices.IndexFunc(have, is)
+		if at < 0 {
+			of.Routes, of.Fate = append(of.Routes, t), outbox.Routed
+			continue
+		}
+		for _, d := range have {
+			// What was moved elsewhere by hand is as strict as where it came from.
+			if is(d) || have[at].State == outbox.StateMoved && d.Rule == have[at].Rule {
+				if err := tighten(of, d, t.Options); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if muted == "" {
+		return nil
+	}
+	for _, d := range have {
+		if d.State == outbox.StateWaiting && !slices.ContainsFunc(wanted, func(t outbox.Route) bool { return d.Channel == t.Channel || d.Channel == ids[t.Channel] }) {
+			of.Withdrawn = append(of.Withdrawn, d.ID)
+		}
+	}
+	if len(targets) == 0 && len(of.Withdrawn) > 0 {
+		of.Fate = outbox.Muted
+	}
+	return nil
+}
+
+// tighten decides that a delivery is as strict as another rule wants it, too.
+func tighten(of *outbox.Decision, d outbox.Delivery, by string) error {
+	known := d.Options
+	if changed, ok := of.Options[d.ID]; ok {
+		known = changed
+	}
+	options, err := stricter(known, by)
+	if err != nil || options == known {
+		return err
+	}
+	if of.Options == nil {
+		of.Options = map[int64]string{}
+	}
+	of.Options[d.ID] = options
+	return nil
+}
+
+// stricter returns a delivery's options with all that others keep back.
+func stricter(options, than string) (string, error) {
+	var a, b rules.Options
+	if err := errors.Join(json.Unmarshal([]byte(options), &a), json.Unmarshal([]byte(than), &b)); err != nil {
+		return "", fmt.Errorf("the options of a delivery: %w", err)
+	}
+	written, err := json.Marshal(a.Stricter(b))
+	return string(written), err
+}
+
+// marks are by what an event is found.
+func marks(e *allo.Event, received time.Time) []outbox.Mark {
+	at := happened(e, received)
+	var all []outbox.Mark
+	add := func(mark string) { all = append(all, outbox.Mark{Mark: mark, At: at}) }
+	if who := asks(e); who != "" {
+		add(asking + who)
+	}
+	if who := answers(e); who != "" {
+		add(answering + who)
+	}
+	if t := thread(e); t.Retell {
+		add(t.Key)
+	}
+	return all
+}
+
+// happened is when something did, as far as that is known.
+func happened(e *allo.Event, received time.Time) time.Time {
+	if at := e.At(); !at.IsZero() {
+		return at
+	}
+	return received
+}
+
+// What marks of questions and of answers begin with; whom they are of follows.
+const (
+	asking    = "asks:"
+	answering = "answers:"
+)
+
+// answerWindow is how long a missed call may be waited on to be answered.
+const answerWindow = 7 * 24 * time.Hour
+
+// askedMost is how many missed calls of one customer an answer is told at, and how many answers are looked through.
+const askedMost = 1000
+
+// answered returns the missed calls that an event with these marks answers, as the first that does.
+func (r *router) answered(ctx context.Context, marks []outbox.Mark) ([]int64, error) {
+	at := slices.IndexFunc(marks, func(m outbox.Mark) bool { return len(m.Mark) > len(answering) && m.Mark[:len(answering)] == answering })
+	if at < 0 {
+		return nil, nil
+	}
+	m := marks[at]
+	from := m.At.Add(-answerWindow)
+	asked, err := r.store.Marked(ctx, asking+m.Mark[len(answering):], from, m.At, askedMost)
+	if err != nil || len(asked) == 0 {
+		return nil, err
+	}
+	answers, err := r.store.Marked(ctx, m.Mark, from, m.At, askedMost)
+	if err != nil {
+		return nil, err
+	}
+	var touched []int64
+	for _, q := range asked {
+		if !slices.ContainsFunc(answers, func(a outbox.Mark) bool { return !a.At.Before(q.At) && a.At.Before(m.At) }) {
+			touched = append(touched, q.Event)
+		}
+	}
+	return touched, nil
+}
