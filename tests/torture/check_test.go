@@ -55,7 +55,7 @@ func rooms(all [][]event) map[string][]event {
 	rooms := map[string][]event{}
 	for _, events := range all {
 		for _, e := range events {
-			for _, channel := range e.channels {
+			for _, channel := range slices.Concat(e.channels, e.also) {
 				rooms[channel] = append(rooms[channel], e)
 			}
 		}
@@ -80,34 +80,47 @@ func (r *run) missing(all [][]event) int {
 	return n
 }
 
-// alone are the messages that show one event and no other, by channel and event.
-func (r *run) alone(channel string) map[string]fakeslack.Post {
-	alone := map[string]fakeslack.Post{}
-	for _, p := range r.posts(channel) {
-		if list := tokens(p); len(list) == 1 {
-			alone[list[0]] = p
+// known are the events by what shows them.
+func known(all [][]event) map[string]event {
+	known := map[string]event{}
+	for _, e := range slices.Concat(all...) {
+		if e.token != "" {
+			known[e.token] = e
 		}
 	}
-	return alone
+	return known
 }
 
 // stale are the messages that don't show what was told of their event later.
 func (r *run) stale(all [][]event) (stale []string) {
-	for channel, events := range rooms(all) {
-		alone := r.alone(channel)
-		for _, e := range events {
-			p, ok := alone[e.token]
-			if !ok {
-				continue
-			}
-			for _, want := range e.shows {
-				if !strings.Contains(words(p), want) || strings.Contains(words(p), "passing") {
-					stale = append(stale, fmt.Sprintf("#%s: the message of %s doesn't show %s: %s", channel, e.token, want, p.Text))
+	known := known(all)
+	for _, channel := range allChannels() {
+		for _, p := range r.posts(channel) {
+			list := tokens(p)
+			for _, found := range list {
+				e := known[found]
+				if len(list) == 1 {
+					for _, want := range e.shows {
+						if !strings.Contains(words(p), want) || strings.Contains(words(p), "passing") {
+							stale = append(stale, fmt.Sprintf("#%s: the message of %s doesn't show %s: %s", channel, e.token, want, p.Text))
+						}
+					}
+				}
+				if e.tale != nil && settles(channel, list) {
+					for _, wrong := range e.tale.wrong(channel, p, len(list) == 1) {
+						stale = append(stale, fmt.Sprintf("#%s: the message of %s %s: %s", channel, e.token, wrong, p.Text))
+					}
 				}
 			}
 		}
 	}
 	return stale
+}
+
+// settles reports whether a message surely comes to show all that is known of its events: it has room for it, and its
+// channel was never archived, where Slack refuses what is brought up to date.
+func settles(channel string, tokens []string) bool {
+	return len(tokens) <= few && channel != archived && channel != anew
 }
 
 // drain waits until nothing is left, at most three minutes after it became less.
@@ -124,7 +137,7 @@ func (r *run) drain(left func() int) {
 // check compares what channels show with what was sent.
 func (r *run) check(all [][]event) (lost, twice, disorder int) {
 	places := map[string]map[string][]int{} // by channel and event
-	for channel := range rooms(all) {
+	for _, channel := range allChannels() {
 		places[channel] = map[string][]int{}
 		for i, found := range r.shown(channel) {
 			places[channel][found] = append(places[channel][found], i)
@@ -135,21 +148,27 @@ func (r *run) check(all [][]event) (lost, twice, disorder int) {
 		last := map[string]int{}
 		before := map[string]string{}
 		for _, e := range events {
-			for _, channel := range e.channels {
+			for _, channel := range slices.Concat(e.channels, e.also, e.may) {
 				if e.refused {
 					continue // and told by failed
 				}
-				expected++
 				at := places[channel][e.token]
 				delete(places[channel], e.token)
-				switch {
-				case len(at) == 0:
+				if len(at) > 1 {
+					twice++
+					r.t.Errorf("#%s shows %s %d times", channel, e.token, len(at))
+				}
+				if slices.Contains(e.may, channel) {
+					continue
+				}
+				expected++
+				if len(at) == 0 {
 					lost++
 					r.t.Errorf("#%s doesn't show %s, which was answered", channel, e.token)
 					continue
-				case len(at) > 1:
-					twice++
-					r.t.Errorf("#%s shows %s %d times", channel, e.token, len(at))
+				}
+				if slices.Contains(e.also, channel) {
+					continue
 				}
 				if previous, ok := last[channel]; ok && at[0] < previous {
 					disorder++
@@ -180,12 +199,9 @@ func (r *run) checkMessages(all [][]event) {
 			r.t.Logf("update at %s of %s: %d %s %s: %s", c.At.Format(time.StampMilli), c.Form.Get("ts"), c.Status, c.Err, c.Fault, c.Form.Get("text"))
 		}
 	}
-	told, mentioned, replies := 0, 0, 0
-	for channel, events := range rooms(all) {
-		known := map[string]event{}
-		for _, e := range events {
-			known[e.token] = e
-		}
+	told, mentioned, replies, tales := 0, 0, 0, 0
+	known := known(all)
+	for _, channel := range allChannels() {
 		first := map[string]fakeslack.Post{} // the message that opened a conversation
 		for _, p := range r.posts(channel) {
 			list := tokens(p)
@@ -196,6 +212,9 @@ func (r *run) checkMessages(all [][]event) {
 			one := known[list[0]]
 			if len(list) == 1 {
 				told += len(one.shows)
+				if one.tale != nil && settles(channel, list) {
+					tales++
+				}
 				if strings.HasPrefix(channel, "told") && one.conversation == "" {
 					pings := strings.Join(p.Pings, " ")
 					if one.pings == "" && pings != "" || one.pings != "" && (len(p.Pings) != 1 || !strings.Contains(pings, one.pings)) {
@@ -224,9 +243,9 @@ func (r *run) checkMessages(all [][]event) {
 			}
 		}
 	}
-	r.t.Logf("%d things told later, %d mentions and %d replies looked at", told, mentioned, replies)
-	if told == 0 || mentioned+replies == 0 {
-		r.t.Error("nothing to look at: no message stood alone, or none mentioned anybody or replied")
+	r.t.Logf("%d things told later, %d mentions, %d replies and %d calls with a tale looked at", told, mentioned, replies, tales)
+	if told == 0 || mentioned+replies == 0 || tales == 0 {
+		r.t.Error("nothing to look at: no message stood alone, or none mentioned anybody, replied or had a tale")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"time"
 )
 
 const (
@@ -34,13 +35,31 @@ func rulesText() string {
 	b.WriteString("ops_channel: \"#" + ops + "\"\nrules:\n")
 	b.WriteString("  - {name: shared, match: {number: \"+33199000000\"}, channel: \"#shared\", continue: true}\n")
 	b.WriteString("  - {name: urgent, match: {tag: urgent}, channel: \"#urgent\", continue: true}\n")
+	b.WriteString("  - {name: vip, match: {tag: vip}, channel: \"#vip\", continue: true}\n")
+	b.WriteString("  - {name: billing, match: {tag: billing}, channel: [\"#billing\", \"#vip\"], continue: true}\n")
+	b.WriteString("  - {name: diverted, match: {tag: diverted}, channel: \"#diverted\"}\n")
 	for c, name := range senderChannels() {
-		fmt.Fprintf(&b, "  - {name: %s, match: {number: \"%s\"}, channel: \"#%s\"}\n", name, line(c), name)
+		ruleText(&b, name, line(c), "")
 	}
 	for n := range tellers {
-		fmt.Fprintf(&b, "  - {name: %s, match: {number: \"%s\"}, channel: \"#%s\", mention: owner}\n", told(n), line(50+n), told(n))
+		ruleText(&b, told(n), line(50+n), ", mention: owner")
 	}
 	return b.String()
+}
+
+// ruleText gives a line its channel, by a stricter rule for what is private.
+func ruleText(b *strings.Builder, name, number, more string) {
+	fmt.Fprintf(b, "  - {name: %s private, match: {number: \"%s\", tag: private}, channel: \"#%s\", redact: [numbers]%s}\n", name, number, name, more)
+	fmt.Fprintf(b, "  - {name: %s, match: {number: \"%s\"}, channel: \"#%s\"%s}\n", name, number, name, more)
+}
+
+// allChannels are those of events, whoever sends them.
+func allChannels() []string {
+	names := append(senderChannels(), shared, urgent, vip, billing, diverted)
+	for n := range tellers {
+		names = append(names, told(n))
+	}
+	return names
 }
 
 // senderChannels are the channels of the senders; the last two have a fate.
@@ -60,11 +79,15 @@ func line(n int) string { return fmt.Sprintf("+331980000%02d", n) }
 type event struct {
 	token        string // found in whatever shows it; "" for what is told of another one
 	body         string
-	channels     []string
-	conversation string // of a text: whose with whom
-	refused      bool   // by Slack, in whatever form
+	channels     []string // in which it stands, in its order
+	also         []string // in which it stands too, in whatever order
+	may          []string // in which it may stand
+	conversation string   // of a text: whose with whom
+	refused      bool     // by Slack, in whatever form
 	shows        []string
-	pings        string // who is mentioned
+	pings        string   // who is mentioned
+	beside       []string // what else is said of it, at about the same time
+	tale         *tale    // what all that comes to
 }
 
 // makeEvent makes the n-th event of a sender.
@@ -87,9 +110,20 @@ func makeEvent(r *rand.Rand, sender, n int) event {
 		e.body = text("SMS_RECEIVED", e.token, theirs, line(c), words)
 		return e
 	}
+	if !e.refused && r.IntN(3) == 0 {
+		theirs = fmt.Sprintf("+14156%d%05d", sender, n)
+		makeTale(r, &e, senderChannels()[c], theirs, head(e.token, theirs, line(c), dialled), people[0].email, false)
+		return e
+	}
 	e.body = fmt.Sprintf(`{"topic":"CALL_RECEIVED","data":{"id":%q,"direction":"INBOUND","result":"ANSWERED","length_in_minutes":1,"from_number":%q,
 		"to_number":%q,"original_to_number":%q,"one_sentence_summary":%q}}`, e.token, theirs, line(c), dialled, words)
 	return e
+}
+
+// head is what is known of a tale's call from its start.
+func head(id, from, to, dialled string) map[string]any {
+	return map[string]any{"id": id, "direction": "INBOUND", "result": "ANSWERED", "length_in_minutes": 1, "start_date": storyBegan.Format(time.RFC3339),
+		"from_number": from, "to_number": to, "original_to_number": dialled}
 }
 
 func text(topic, id, from, to, words string) string {
@@ -99,7 +133,7 @@ func text(topic, id, from, to, words string) string {
 
 // makeStory makes a call, and what is told of it later; or a text.
 func makeStory(r *rand.Rand, teller, n int) []event {
-	ours, theirs := line(50+teller), fmt.Sprintf("+1415%d%06d", 6+teller, n)
+	ours, theirs := line(50+teller), fmt.Sprintf("+1415%d%06d", 7+teller, n)
 	who := people[r.IntN(len(people))]
 	e := event{token: fmt.Sprintf("case-%d-%05d", 8-teller, n), channels: []string{told(teller)}}
 	call := func(result, says string) string {
@@ -111,7 +145,7 @@ func makeStory(r *rand.Rand, teller, n int) []event {
 	}
 	e.body, e.pings = call("ANSWERED", e.token), who.id
 	news := fmt.Sprintf("news-%d-%05d", teller, n)
-	switch r.IntN(11) {
+	switch r.IntN(12) {
 	case 0, 7, 8, 9, 10: // a text in one of few conversations
 		theirs = fmt.Sprintf("+141555502%02d", r.IntN(2))
 		e.conversation, e.pings = theirs+" "+ours, ""
@@ -133,6 +167,9 @@ func makeStory(r *rand.Rand, teller, n int) []event {
 	case 5: // the same call told again
 		e.shows = []string{news}
 		return []event{e, {body: call("ANSWERED", e.token+" "+news)}}
+	case 11: // all of that at once
+		makeTale(r, &e, told(teller), theirs, head(e.token, theirs, ours, ""), who.email, true)
+		return []event{e}
 	default: // a missed call that is answered
 		e.body = call("MISSED", e.token)
 		e.shows = []string{"Texted back"}

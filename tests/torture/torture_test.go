@@ -182,28 +182,50 @@ func (r *run) within(ctx context.Context, d time.Duration, holds func() bool) {
 }
 
 // sender sends events one after the other, slow milliseconds apart at most, each of them once more a little later. One that
-// watches waits for each to be shown, a while.
+// watches waits for each to be shown, a while. What is said beside an event comes around it, all at once and in any order.
 func (r *run) sender(ctx context.Context, events []event, rnd *rand.Rand, slow int, watch bool) {
+	var beside sync.WaitGroup
 	for i, e := range events {
-		if r.send(ctx, e.body) {
-			r.duplicates.Add(1) // the answer before was lost with the process
+		for _, body := range e.beside {
+			delay, again := rnd.IntN([]int{200, 5000}[rnd.IntN(2)]), rnd.IntN(1000)
+			beside.Go(func() {
+				pause(ctx, time.Duration(delay)*time.Millisecond)
+				r.first(ctx, body)
+				pause(ctx, time.Duration(again)*time.Millisecond)
+				r.again(ctx, body)
+			})
 		}
-		r.accepted.Add(1)
-		if watch && e.token != "" {
+		if len(e.beside) > 0 {
+			pause(ctx, time.Duration(rnd.IntN(200))*time.Millisecond) // some of it comes before the call itself
+		}
+		r.first(ctx, e.body)
+		if watch && len(e.channels) > 0 {
 			// Its message is to stand alone, if it can, before more is told of it.
 			r.within(ctx, 4*time.Second, func() bool { return slices.Contains(r.shown(e.channels[0]), e.token) })
 		}
 		if back := rnd.IntN(8); back <= i {
-			if !r.send(ctx, events[i-back].body) && ctx.Err() == nil {
-				r.t.Errorf("%s was answered as new though it was answered before", events[i-back].body)
-			}
+			r.again(ctx, events[i-back].body)
 		}
 		pause(ctx, time.Duration(rnd.IntN(slow))*time.Millisecond)
 	}
+	beside.Wait()
 	for _, e := range events { // and whatever was left out once more
-		if !r.send(ctx, e.body) && ctx.Err() == nil {
-			r.t.Errorf("%s was answered as new though it was answered before", e.body)
-		}
+		r.again(ctx, e.body)
+	}
+}
+
+// first sends what was not answered yet.
+func (r *run) first(ctx context.Context, body string) {
+	if r.send(ctx, body) {
+		r.duplicates.Add(1) // the answer before was lost with the process
+	}
+	r.accepted.Add(1)
+}
+
+// again sends what was answered before.
+func (r *run) again(ctx context.Context, body string) {
+	if !r.send(ctx, body) && ctx.Err() == nil {
+		r.t.Errorf("%s was answered as new though it was answered before", body)
 	}
 }
 
@@ -253,10 +275,7 @@ func TestTorture(t *testing.T) {
 	}
 	r := &run{t: t, slack: fakeslack.New(fakeslack.Options{Token: process.Token, Users: users, ShortPages: 100}),
 		rand: rand.New(rand.NewPCG(seed, 0)), faults: map[fakeslack.FaultKind]int{}}
-	rooms := append(senderChannels(), shared, urgent, ops)
-	for n := range tellers {
-		rooms = append(rooms, told(n))
-	}
+	rooms := append(allChannels(), ops)
 	for _, name := range rooms {
 		r.slack.AddChannel(fakeslack.Channel{Name: name})
 		r.slack.Others(name, fakeslack.OddMessages()...)
