@@ -1,7 +1,9 @@
 package outbox
 
 import (
+	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -101,5 +103,66 @@ func TestAStoreOfBeforeAppending(t *testing.T) {
 	}
 	if list := mustSaid(t, s, "CALL_RECEIVED:1"); len(list) != 3 || list[2].About != "CALL_RECEIVED:1" {
 		t.Errorf("said: %+v, want the new telling about the first", list)
+	}
+}
+
+// What was before is kept beside the store until what it holds is to be deleted.
+func TestACopyIsKeptOfWhatWas(t *testing.T) {
+	s := openOld(t, 2, `INSERT INTO events (id, kind, topic, fate, received_at, happened_at, body) VALUES (1, 'allo', 'CALL_RECEIVED', 'unrouted', ?1, ?1, 'call')`)
+	kept := s.path + "-v2"
+	info, err := os.Stat(kept)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the copy: %v, %v; want it to be its owner's alone", info, err)
+	}
+	db, err := connect(kept, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var body string
+	var version int
+	if err := db.QueryRow(`SELECT body, (SELECT max(version_id) FROM goose_db_version) FROM events WHERE fate = 'unrouted' AND happened_at = received_at`).Scan(&body, &version); err != nil || body != "call" || version != 2 {
+		t.Errorf("the copy holds %q, of version %d, %v", body, version, err)
+	}
+	db.Close()
+
+	if _, err := s.Purge(t.Context(), info.ModTime().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("before its time: %v", err)
+	}
+	if _, err := s.Purge(t.Context(), info.ModTime().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after its time: %v, want it to be gone", err)
+	}
+	if files, err := filepath.Glob(s.path + "*half"); err != nil || len(files) > 0 {
+		t.Errorf("%v is left, %v", files, err)
+	}
+}
+
+// A copy that was begun and not ended is made anew; one that is whole stays, whatever the store became meanwhile.
+func TestACopyIsMadeOnce(t *testing.T) {
+	s, _ := openTemp(t)
+	kept := s.path + "-v2"
+	if err := os.WriteFile(kept+".half", []byte("part of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := keepCopy(t.Context(), s.db, s.path, 2); err != nil {
+			t.Fatal(err)
+		}
+		mustAdd(t, s, call("later", "C1"))
+	}
+	db, err := connect(kept, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	if err := db.QueryRow(`SELECT count(*) FROM events`).Scan(&n); err != nil || n != 0 {
+		t.Errorf("the copy holds %d events, %v; want none", n, err)
 	}
 }

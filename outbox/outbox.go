@@ -31,6 +31,7 @@ import (
 
 // Store is an outbox that is open. Its methods may be used by any number of goroutines.
 type Store struct {
+	path   string
 	db     *sql.DB // for reading
 	writer *writer
 	lock   io.Closer
@@ -40,8 +41,9 @@ type Store struct {
 // ErrClosed says that the store was closed before a write was made.
 var ErrClosed = errors.New("the store is closed")
 
-// Open opens the outbox of a bot, and creates it where there is none. url is `sqlite:PATH`; beside it are PATH.lock, and
-// PATH-reserve for when the disk is full (see Purge). Only one process may have a store open this way; the lock dies with
+// Open opens the outbox of a bot, and creates it where there is none. url is `sqlite:PATH`; beside it are PATH.lock,
+// PATH-reserve for when the disk is full (see Purge), and, once the tables of an older version were brought up to date, a copy
+// of what was before, PATH-v2 of version 2, for as long as events are kept. Only one process may have a store open this way; the lock dies with
 // its process. The error says what to do. A store that can be read, and
 // can't be written only because its disk is full, is opened: see Full.
 func Open(ctx context.Context, url string) (*Store, error) {

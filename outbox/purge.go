@@ -56,6 +56,9 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 			return total, fmt.Errorf("deleting old posts: %w", err)
 		}
 	}
+	if err := dropCopies(s.path, before); err != nil {
+		return total, fmt.Errorf("deleting an old copy: %w", err)
+	}
 	if err := s.giveBack(ctx); err != nil {
 		return total, fmt.Errorf("giving free room back: %w", err)
 	}

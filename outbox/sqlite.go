@@ -105,7 +105,7 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := migrate(ctx, db, exclusive); err != nil {
+	if err := migrate(ctx, db, path, exclusive); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	conn, err := db.Conn(ctx)
@@ -118,7 +118,7 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 	if keep.files, err = identify(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), conn.Close())
 	}
-	s.db, s.writer = db, newWriter(conn, keep.files, spare)
+	s.path, s.db, s.writer = path, db, newWriter(conn, keep.files, spare)
 	if !exclusive {
 		return s, nil
 	}
@@ -284,8 +284,8 @@ func ours(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// migrate brings the tables up to date, or, beside a bot, checks that they are.
-func migrate(ctx context.Context, db *sql.DB, change bool) error {
+// migrate brings the tables up to date, and keeps a copy of what was before, or, beside a bot, checks that they are.
+func migrate(ctx context.Context, db *sql.DB, path string, change bool) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -305,6 +305,11 @@ func migrate(ctx context.Context, db *sql.DB, change bool) error {
 		return nil
 	case !change:
 		return fmt.Errorf("its tables are of version %d, this program needs %d; start the bot once, it brings them up to date", current, newest)
+	}
+	if current > 0 {
+		if err := keepCopy(ctx, db, path, current); err != nil {
+			return fmt.Errorf("keeping a copy of it as %s before its tables are brought up to date: %w", copyOf(path, fmt.Sprint(current)), explain(err))
+		}
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("bringing its tables up to date: %w", explain(err))
