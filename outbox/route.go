@@ -236,16 +236,17 @@ func tell(t *tx, d Decision, done *Effect) error {
 	if !d.Thread.Retell || d.Thread.Key == "" {
 		return nil
 	}
-	if err := t.exec(`UPDATE routings SET known = known + 1 WHERE event IN (SELECT event FROM marks WHERE mark = ?1 AND event <> ?2)`, d.Thread.Key, d.Event); err != nil {
-		return err
-	}
 	n, err := t.changed(`INSERT INTO updates (post, turn) SELECT p.id, 1 FROM posts p WHERE p.id IN (
 		SELECT post FROM threads WHERE thread = ?1
-		UNION SELECT d.post FROM marks m JOIN deliveries d ON d.event = m.event AND d.part = 0 JOIN posts o ON o.id = d.post AND o.state = 'open' WHERE m.mark = ?1 AND m.event <> ?2) `+newTurn,
-		d.Thread.Key, d.Event)
+		UNION SELECT d.post FROM (SELECT event FROM marks WHERE mark = ?1 AND event <> ?2 LIMIT ?3) m
+			JOIN deliveries d ON d.event = m.event AND d.part = 0 JOIN posts o ON o.id = d.post AND o.state = 'open') `+newTurn,
+		d.Thread.Key, d.Event, threadMost)
 	done.Updates = done.Updates || n > 0
 	return err
 }
+
+// threadMost bounds how many events of a thread are looked at for one that is on its way to Slack and may open it.
+const threadMost = 100
 
 // newTurn ends an INSERT into updates: what is being told while something else becomes new is told once more.
 const newTurn = `ON CONFLICT (post) DO UPDATE SET turn = turn + 1`
