@@ -127,7 +127,7 @@ func route(t *testing.T, s *outbox.Store, e outbox.Entry, rule string, channels 
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := outbox.Decision{Event: id, First: true}
+	d := outbox.Decision{Event: id}
 	for _, c := range channels {
 		d.Routes = append(d.Routes, outbox.Route{Channel: c, Rule: rule, Options: "{}"})
 	}

@@ -15,24 +15,30 @@ const conversation = 7 * 24 * time.Hour
 // thread says what an event belongs to: a text to the conversation of our number and theirs, a call to the chain of
 // its transfers.
 func thread(e *allo.Event) outbox.Thread {
-	switch {
-	case e.Text != nil:
-		ours, theirs := who(e.Text.OurLine().Number), who(e.Text.Customer().Number)
-		if ours == "" && theirs == "" {
-			return outbox.Thread{}
-		}
-		return outbox.Thread{Key: "texts:" + ours + ":" + theirs, Window: conversation}
-	case e.Topic == allo.CallReceived:
-		first := e.Call.OriginalCallID
-		if first == "" {
-			first = e.ID
-		}
-		if first == "" {
-			return outbox.Thread{}
-		}
-		return outbox.Thread{Key: "call:" + first, Retell: true}
+	if e.Text == nil {
+		return outbox.Thread{Key: chain(e)}
 	}
-	return outbox.Thread{}
+	ours, theirs := who(e.Text.OurLine().Number), who(e.Text.Customer().Number)
+	if ours == "" && theirs == "" {
+		return outbox.Thread{}
+	}
+	return outbox.Thread{Key: "texts:" + ours + ":" + theirs, Window: conversation}
+}
+
+// chain names the calls that one was transferred through, which the message of the first of them tells of; "" for anything but
+// a call.
+func chain(e *allo.Event) string {
+	if e.Topic != allo.CallReceived {
+		return ""
+	}
+	first := e.Call.OriginalCallID
+	if first == "" {
+		first = e.ID
+	}
+	if first == "" {
+		return ""
+	}
+	return "call:" + first
 }
 
 // who makes a number comparable: its digits or, where it has none (a sender's name), its letters. Different people who

@@ -13,12 +13,15 @@ import (
 	"allo-slack/allo"
 	"allo-slack/outbox"
 	"allo-slack/rules"
+	"allo-slack/slackapi"
 )
 
 const (
 	// routeMost and routeBytes bound how many events are routed in one transaction.
 	routeMost  = 64
 	routeBytes = 16 << 20
+	// routeRest is how long the router rests after so many events: Slack takes a few messages a second, and answers come first.
+	routeRest = 50 * time.Millisecond
 	// routeAgain is when an event is routed again that the store could not take, though it takes others.
 	routeAgain = time.Minute
 	// rulesAsked is how long after a call rules are asked again when something new is known of it: who tags yesterday's calls
@@ -47,11 +50,14 @@ func (r *router) run(ctx context.Context) {
 	ticker := time.NewTicker(scanEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		more, err := r.once(ctx, time.Now())
+		n, err := r.once(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
 			r.log.ErrorContext(ctx, "events can't be routed, will retry", "err", err)
 		}
-		if more && err == nil {
+		if n > 0 && err == nil {
+			if n >= routeMost {
+				_ = slackapi.Sleep(ctx, routeRest)
+			}
 			continue
 		}
 		select {
@@ -69,12 +75,13 @@ type decided struct {
 	rule  string // that mutes it
 }
 
-// once routes what was appended by now; more is true if there may be more. The error is the store's, or ctx's.
-func (r *router) once(ctx context.Context, now time.Time) (more bool, err error) {
+// once routes what was appended by now, at most routeMost, and returns how many events that were. The error is the store's,
+// or ctx's.
+func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 	maps.DeleteFunc(r.later, func(_ int64, at time.Time) bool { return !now.Before(at) })
 	list, err := r.store.Unrouted(ctx, routeMost+len(r.later), routeBytes)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	var batch []decided
 	decided := map[string]bool{} // what was decided about in the batch: things, and who asks
@@ -82,26 +89,26 @@ func (r *router) once(ctx context.Context, now time.Time) (more bool, err error)
 		if _, waits := r.later[e.ID]; waits {
 			continue
 		}
-		more = true
+		n++
 		event := read(ctx, r.log, e)
 		if decided[e.Key] || decided[e.About] || decided[asking+answers(&event)] {
 			// What is decided about this one depends on what was decided about those, once that is in the store.
 			if err := r.commit(ctx, batch, now); err != nil {
-				return false, err
+				return n, err
 			}
 			batch = nil
 			clear(decided)
 		}
 		d, err := r.decide(ctx, e, event, now)
 		if err != nil {
-			return false, err
+			return n, err
 		}
 		batch = append(batch, d)
 		for _, of := range []string{e.Key, e.About, asking + asks(&event)} {
 			decided[of] = of != "" && of != asking
 		}
 	}
-	return more, r.commit(ctx, batch, now)
+	return n, r.commit(ctx, batch, now)
 }
 
 // commit commits what was decided about events or, where that fails for one of them, about each of them by itself. The
@@ -201,7 +208,7 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, n
 
 // note decides about a note: it goes to the ops channel, if there is one.
 func (r *router) note(d *decided) {
-	own := outbox.Decision{Event: d.Event, First: true}
+	own := outbox.Decision{Event: d.Event}
 	d.Fate = outbox.Unrouted
 	if ops := r.rules().OpsChannel; ops != "" {
 		d.Fate, own.Routes = outbox.Routed, []outbox.Route{{Channel: ops, Options: "{}"}}
@@ -213,10 +220,9 @@ func (r *router) note(d *decided) {
 func (r *router) first(ctx context.Context, d *decided, s story) error {
 	now := s.known()
 	identity := s.event.Identity()
-	own := outbox.Decision{
-		Event: d.Event, First: true, Thread: thread(&now),
-		Subject: outbox.Subject{Name: identity.Subject, State: identity.State, Change: identity.Change},
-	}
+	d.Thread = thread(&now)
+	d.Subject = outbox.Subject{Name: identity.Subject, State: identity.State, Change: identity.Change}
+	own := outbox.Decision{Event: d.Event, Marks: marks(&now, d.event.Received), Retold: chain(&now)}
 	targets, muted := r.ask(ctx, d.event, s.states())
 	switch {
 	case len(targets) > 0:
@@ -230,7 +236,6 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 	if own.Routes, err = routes(targets); err != nil {
 		return err
 	}
-	own.Marks = marks(&now, d.event.Received)
 	own.Touched, err = r.answered(ctx, own.Marks)
 	d.Decisions = append(d.Decisions, own)
 	return err
@@ -244,7 +249,7 @@ func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event
 	if after.Says(&before) {
 		return nil
 	}
-	of := outbox.Decision{Event: s.first.ID, News: true, Thread: thread(&after), Marks: marks(&after, s.first.Received)}
+	of := outbox.Decision{Event: s.first.ID, Marks: marks(&after, s.first.Received), Retold: chain(&after)}
 	var err error
 	if of.Touched, err = r.answered(ctx, of.Marks); err != nil {
 		return err
@@ -395,8 +400,8 @@ func marks(e *allo.Event, received time.Time) []outbox.Mark {
 	if who := answers(e); who != "" {
 		add(answering + who)
 	}
-	if t := thread(e); t.Retell {
-		add(t.Key)
+	if of := chain(e); of != "" {
+		add(of)
 	}
 	return all
 }

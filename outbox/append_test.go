@@ -328,10 +328,9 @@ func TestMarksAreThoseOfByNow(t *testing.T) {
 		Decision
 		a, b int
 	}{
-		{"as it was routed", Decision{}, 1, 0},
-		{"no news", Decision{Marks: []Mark{{Mark: "b", At: start}}}, 1, 0},
-		{"news", Decision{News: true, Marks: []Mark{{Mark: "b", At: start}, {Mark: "b", At: start.Add(time.Second)}}}, 0, 2},
-		{"none any more", Decision{News: true}, 0, 0},
+		{"as it was routed", Decision{Marks: e.Marks}, 1, 0},
+		{"news", Decision{Marks: []Mark{{Mark: "b", At: start}, {Mark: "b", At: start.Add(time.Second)}}}, 0, 2},
+		{"none any more", Decision{}, 0, 0},
 	} {
 		step.Decision.Event = id
 		mustDecide(t, s, step.Decision)

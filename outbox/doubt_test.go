@@ -204,7 +204,7 @@ func TestWhatBecomesKnownWhileAPostIsBegun(t *testing.T) {
 		{"nothing", func(*testing.T, *Store, int64) {}, 0},
 		{"another event", func(t *testing.T, s *Store, _ int64) { mustAdd(t, s, call("2", "C2")) }, 0},
 		{"a tag", func(t *testing.T, s *Store, asked int64) {
-			mustDecide(t, s, Decision{Event: asked, News: true})
+			mustDecide(t, s, Decision{Event: asked})
 		}, 1},
 		{"an answer", func(t *testing.T, s *Store, asked int64) {
 			answer := call("2", "C2")

@@ -35,6 +35,8 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type given struct {
 	Entry
 	Decision
+	Thread  Thread
+	Subject Subject
 }
 
 // added tells what became of what was given.
@@ -45,8 +47,8 @@ type added struct {
 }
 
 func call(id string, channels ...string) given {
-	return given{Entry{Kind: Allo, Topic: "CALL_RECEIVED", Body: []byte(`{"id":"` + id + `"}`), Received: start, Key: Key{Key: "CALL_RECEIVED:" + id}},
-		Decision{Routes: routes(channels...)}}
+	return given{Entry: Entry{Kind: Allo, Topic: "CALL_RECEIVED", Body: []byte(`{"id":"` + id + `"}`), Received: start, Key: Key{Key: "CALL_RECEIVED:" + id}},
+		Decision: Decision{Routes: routes(channels...)}}
 }
 
 func routes(channels ...string) []Route {
@@ -60,8 +62,8 @@ func routes(channels ...string) []Route {
 // routing is what was decided of an event that stands for itself.
 func (g given) routing(event int64) Routing {
 	d := g.Decision
-	d.Event, d.First = event, true
-	r := Routing{Event: event, Fate: d.Fate, Decisions: []Decision{d}}
+	d.Event = event
+	r := Routing{Event: event, Fate: d.Fate, Thread: g.Thread, Subject: g.Subject, Decisions: []Decision{d}}
 	switch {
 	case d.Fate != "":
 	case len(d.Routes) > 0:
@@ -190,11 +192,11 @@ func TestARepeatIsRecognised(t *testing.T) {
 func TestRepeatsOfAChangingSubject(t *testing.T) {
 	s, _ := openTemp(t)
 	change := func(state string, after time.Duration) given {
-		return given{Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(after), Key: Key{Key: "CONTACT_UPDATED#" + state, Window: 15 * time.Minute}},
-			Decision{Subject: Subject{Name: "contact:1", State: state, Change: true}}}
+		return given{Entry: Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(after), Key: Key{Key: "CONTACT_UPDATED#" + state, Window: 15 * time.Minute}},
+			Subject: Subject{Name: "contact:1", State: state, Change: true}}
 	}
-	created := given{Entry{Kind: Allo, Topic: "CONTACT_CREATED", Body: []byte("A"), Received: start, Key: Key{Key: "CONTACT_CREATED:1"}},
-		Decision{Subject: Subject{Name: "contact:1", State: "A"}}}
+	created := given{Entry: Entry{Kind: Allo, Topic: "CONTACT_CREATED", Body: []byte("A"), Received: start, Key: Key{Key: "CONTACT_CREATED:1"}},
+		Subject: Subject{Name: "contact:1", State: "A"}}
 	for i, step := range []struct {
 		entry     given
 		duplicate bool

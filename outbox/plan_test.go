@@ -21,7 +21,7 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	e = chain("1", 0)
 	e.Saying, e.Subject = "y", Subject{"s", "2", false}
 	mustAdd(t, s, e)
-	mustDecide(t, s, Decision{Event: first, News: true, Fate: Routed, Touched: []int64{first}, Marks: []Mark{{Mark: "m", At: start}}, Routes: routes("C2"),
+	mustDecide(t, s, Decision{Event: first, Fate: Routed, Touched: []int64{first}, Marks: []Mark{{Mark: "m", At: start}}, Routes: routes("C2"),
 		Options: map[int64]string{1: "{}"}, Withdrawn: []int64{2}})
 	p := post(t, s, 1, 0, Shown{})
 	mustSettle(t, s, p, Transition{Form: Plain, Tries: 1, Reason: "no", Top: true}, Tick{At: start})

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Routing is what was decided about an event that was only appended: of itself, and of the event that it is about.
+// Routing is what was decided about an event that was only appended.
 type Routing struct {
 	Event     int64
 	Fate      EventFate
-	Decisions []Decision
+	Thread    Thread
+	Subject   Subject
+	Decisions []Decision // about itself, and about the event that it says something new of
 }
 
 // EventFate is what became of an event.
@@ -25,19 +27,17 @@ const (
 	Duplicate EventFate = "duplicate" // it said nothing new
 )
 
-// Decision is what follows from all that is known of an event.
+// Decision is what follows from all that is known of an event. It is made when the event itself is routed, and whenever
+// something new is known of it: then the messages that show it have something new to say.
 type Decision struct {
-	Event   int64
-	First   bool      // it was not routed before
-	Fate    EventFate // "" is as it was
-	Thread  Thread    // of the first
-	Subject Subject   // of the first
-	Marks   []Mark    // all that it has, if it is the first or there is News
-	News    bool      // what is known of it is not what it was, so the messages that show it have something new to say
-	Touched []int64   // other events whose messages have something new to say
-	Routes  []Route   // where it is to wait, if the channel never had it
-	// Options are those of deliveries that it has already, by their ids: they become other ones, also of what follows them,
-	// and all that shows it has something new to say.
+	Event  int64
+	Fate   EventFate // of one that was routed before; "" is as it was
+	Marks  []Mark    // all that it has
+	Retold string    // the thread whose first message tells of the event, as of all that have its key for a mark; "" is none
+	// Touched are other events whose messages have something new to say.
+	Touched []int64
+	Routes  []Route // where it is to wait, if the channel never had it
+	// Options are those of deliveries that it has already, by their ids: they become other ones, also of what follows them.
 	Options   map[int64]string
 	Withdrawn []int64 // deliveries that are not to be posted, if they still wait
 }
@@ -47,8 +47,6 @@ type Thread struct {
 	Key string // "" for an event that stands alone
 	// Window is how long after its last message a thread is gone on with; 0 is always.
 	Window time.Duration
-	// Retell says that the message that opened the thread tells of all that have its Key for a mark.
-	Retell bool
 }
 
 // Subject is what an event tells the whole state of.
@@ -95,66 +93,66 @@ func (s *Store) Route(ctx context.Context, now time.Time, all ...Routing) ([]Eff
 }
 
 func route(t *tx, r Routing, now int64) (Effect, error) {
-	done := Effect{Fate: r.Fate}
 	n, err := t.changed(`UPDATE events SET routed = 1 WHERE id = ? AND routed = 0`, r.Event)
 	if err != nil || n == 0 {
 		return Effect{}, err
 	}
-	if err := t.exec(`INSERT INTO routings (event, fate) VALUES (?, ?)`, r.Event, string(r.Fate)); err != nil {
-		return Effect{}, err
-	}
-	for _, d := range r.Decisions {
-		same, err := known(t, d, now)
+	done := Effect{Fate: r.Fate}
+	if r.Subject.Name != "" {
+		same, err := isKnown(t, r.Subject)
 		if err != nil {
 			return Effect{}, err
 		}
 		if same {
-			done.Fate = Duplicate
-			return done, t.exec(`UPDATE routings SET fate = ? WHERE event = ?`, string(Duplicate), d.Event)
+			done.Fate, r.Subject, r.Decisions = Duplicate, Subject{}, nil
 		}
-		if err := decide(t, d, now, &done); err != nil {
+	}
+	if err := t.exec(`INSERT INTO routings (event, fate, thread, thread_for, subject, before) VALUES (?1, ?2, ?3, ?4, ?5, (SELECT body FROM subjects WHERE subject = ?5))`,
+		r.Event, string(done.Fate), r.Thread.Key, r.Thread.Window.Milliseconds(), r.Subject.Name); err != nil {
+		return Effect{}, err
+	}
+	if err := learn(t, r, now); err != nil {
+		return Effect{}, err
+	}
+	for _, d := range r.Decisions {
+		if err := decide(t, d, d.Event == r.Event, now, &done); err != nil {
 			return Effect{}, err
 		}
 	}
 	return done, nil
 }
 
-// known keeps the state of an event's subject, with the event that of before. It reports whether the event changes nothing
-// of it though it tells of a change.
-func known(t *tx, d Decision, now int64) (same bool, err error) {
-	if d.Subject.Name == "" {
-		return false, nil
-	}
+// isKnown reports whether an event that tells of a change of its subject changes nothing.
+func isKnown(t *tx, s Subject) (bool, error) {
 	var state string
-	found, err := t.scan(`SELECT state FROM subjects WHERE subject = ?`, []any{d.Subject.Name}, &state)
-	if err != nil || found && d.Subject.Change && state == d.Subject.State {
-		return true, err
-	}
-	if err := t.exec(`UPDATE routings SET subject = ?1, before = (SELECT body FROM subjects WHERE subject = ?1) WHERE event = ?2`, d.Subject.Name, d.Event); err != nil {
-		return false, err
-	}
-	newer := `DO NOTHING`
-	if d.Subject.Change {
-		newer = `DO UPDATE SET state = excluded.state, body = excluded.body, at = excluded.at`
-	}
-	return false, t.exec(`INSERT INTO subjects (subject, state, body, at) SELECT ?, ?, body, ? FROM events WHERE id = ? ON CONFLICT (subject) `+newer,
-		d.Subject.Name, d.Subject.State, now, d.Event)
+	known, err := t.scan(`SELECT state FROM subjects WHERE subject = ?`, []any{s.Name}, &state)
+	return known && s.Change && state == s.State, err
 }
 
-// decide writes a decision.
-func decide(t *tx, d Decision, now int64, done *Effect) error {
-	if d.First && d.Thread.Key != "" {
-		if err := t.exec(`UPDATE routings SET thread = ?, thread_for = ? WHERE event = ?`, d.Thread.Key, d.Thread.Window.Milliseconds(), d.Event); err != nil {
+// learn keeps the state of an event's subject.
+func learn(t *tx, r Routing, now int64) error {
+	if r.Subject.Name == "" {
+		return nil
+	}
+	newer := `DO NOTHING`
+	if r.Subject.Change {
+		newer = `DO UPDATE SET state = excluded.state, body = excluded.body, at = excluded.at`
+	}
+	return t.exec(`INSERT INTO subjects (subject, state, body, at) SELECT ?, ?, body, ? FROM events WHERE id = ? ON CONFLICT (subject) `+newer,
+		r.Subject.Name, r.Subject.State, now, r.Event)
+}
+
+// decide writes a decision; first says that the event was not routed before.
+func decide(t *tx, d Decision, first bool, now int64, done *Effect) error {
+	if !first {
+		if err := renew(t, d); err != nil {
 			return err
 		}
 	}
-	if !d.First && d.Fate != "" {
-		if err := t.exec(`UPDATE routings SET fate = ? WHERE event = ?`, string(d.Fate), d.Event); err != nil {
+	for _, m := range d.Marks {
+		if err := t.exec(`INSERT INTO marks (mark, at, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, m.Mark, millis(m.At), d.Event); err != nil {
 			return err
 		}
-	}
-	if err := mark(t, d); err != nil {
-		return err
 	}
 	for id, options := range d.Options {
 		if err := t.exec(`UPDATE deliveries SET options = ?1 WHERE event = ?2 AND channel = (SELECT channel FROM deliveries WHERE id = ?3 AND event = ?2)`, options, d.Event, id); err != nil {
@@ -171,25 +169,17 @@ func decide(t *tx, d Decision, now int64, done *Effect) error {
 		return err
 	}
 	done.Channels = append(done.Channels, channels...)
-	return tell(t, d, done)
+	return tell(t, d, first, done)
 }
 
-// mark writes by what an event is found.
-func mark(t *tx, d Decision) error {
-	if !d.First && !d.News {
-		return nil
-	}
-	if !d.First {
-		if err := t.exec(`DELETE FROM marks WHERE event = ?`, d.Event); err != nil {
+// renew makes room for what is known by now of an event that was routed before.
+func renew(t *tx, d Decision) error {
+	if d.Fate != "" {
+		if err := t.exec(`UPDATE routings SET fate = ? WHERE event = ?`, string(d.Fate), d.Event); err != nil {
 			return err
 		}
 	}
-	for _, m := range d.Marks {
-		if err := t.exec(`INSERT INTO marks (mark, at, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, m.Mark, millis(m.At), d.Event); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.exec(`DELETE FROM marks WHERE event = ?`, d.Event)
 }
 
 // deliver lets an event wait for channels; it returns those that never had it.
@@ -218,29 +208,30 @@ func deliver(t *tx, event int64, routes []Route, now int64) ([]string, error) {
 // those that show the others that it means something for, and those that tell of all that is in its thread. What is on its
 // way to Slack is told anew once it is there. What follows a message in its thread is told anew only if it may show less
 // than it does.
-func tell(t *tx, d Decision, done *Effect) error {
+func tell(t *tx, d Decision, first bool, done *Effect) error {
 	touched := d.Touched
-	if d.News || len(d.Options) > 0 {
+	if !first {
 		touched = append([]int64{d.Event}, touched...)
 	}
 	for _, event := range touched {
 		if err := t.exec(`UPDATE routings SET known = known + 1 WHERE event = ?`, event); err != nil {
 			return err
 		}
-		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT DISTINCT post, 1 FROM deliveries WHERE event = ? AND post IS NOT NULL AND (part = 0 OR ?) `+newTurn, event, event == d.Event && len(d.Options) > 0)
+		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT DISTINCT post, 1 FROM deliveries WHERE event = ? AND post IS NOT NULL AND (part = 0 OR ?) `+newTurn,
+			event, event == d.Event && len(d.Options) > 0)
 		if err != nil {
 			return err
 		}
 		done.Updates = done.Updates || n > 0
 	}
-	if !d.Thread.Retell || d.Thread.Key == "" {
+	if d.Retold == "" {
 		return nil
 	}
 	n, err := t.changed(`INSERT INTO updates (post, turn) SELECT p.id, 1 FROM posts p WHERE p.id IN (
 		SELECT post FROM threads WHERE thread = ?1
 		UNION SELECT d.post FROM (SELECT event FROM marks WHERE mark = ?1 AND event <> ?2 LIMIT ?3) m
 			JOIN deliveries d ON d.event = m.event AND d.part = 0 JOIN posts o ON o.id = d.post AND o.state = 'open') `+newTurn,
-		d.Thread.Key, d.Event, threadMost)
+		d.Retold, d.Event, threadMost)
 	done.Updates = done.Updates || n > 0
 	return err
 }

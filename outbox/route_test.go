@@ -21,9 +21,9 @@ func muchToRoute(t *testing.T, s *Store) Routing {
 	list := deliveries(t, s, other)
 	e := contact("1", "A", start)
 	id := mustAppend(t, s, e.Entry)
-	return Routing{Event: id, Fate: Routed, Decisions: []Decision{
-		{Event: id, First: true, Thread: Thread{Key: "call:1", Retell: true}, Subject: e.Subject, Marks: []Mark{{Mark: "call:1", At: start}}, Routes: routes("C1", "#a"), Touched: []int64{before}},
-		{Event: other, Fate: Muted, News: true, Marks: []Mark{{Mark: "b", At: start}}, Routes: routes("C5"), Options: map[int64]string{list[0].ID: "redacted"}, Withdrawn: []int64{list[1].ID}},
+	return Routing{Event: id, Fate: Routed, Thread: Thread{Key: "call:1"}, Subject: e.Subject, Decisions: []Decision{
+		{Event: id, Retold: "call:1", Marks: []Mark{{Mark: "call:1", At: start}}, Routes: routes("C1", "#a"), Touched: []int64{before}},
+		{Event: other, Fate: Muted, Marks: []Mark{{Mark: "b", At: start}}, Routes: routes("C5"), Options: map[int64]string{list[0].ID: "redacted"}, Withdrawn: []int64{list[1].ID}},
 	}}
 }
 
@@ -47,7 +47,7 @@ func TestWhatIsRoutedOnceIsNotRoutedAgain(t *testing.T) {
 	}
 	s.Close()
 	s = reopen(t, url)
-	other := Routing{Event: r.Event, Fate: Muted, Decisions: []Decision{{Event: r.Event, First: true, Routes: routes("C9")}}}
+	other := Routing{Event: r.Event, Fate: Muted, Decisions: []Decision{{Event: r.Event, Routes: routes("C9")}}}
 	for _, effect := range mustRoute(t, s, r, r, other, Routing{Event: 999, Fate: Routed}) {
 		if effect.Fate != "" || len(effect.Channels) != 0 || effect.Updates {
 			t.Errorf("again: %+v, want nothing", effect)
@@ -59,7 +59,7 @@ func TestWhatIsRoutedOnceIsNotRoutedAgain(t *testing.T) {
 }
 
 func TestRoutingsAreCommittedAllOrNone(t *testing.T) {
-	ofNothing := Decision{Event: 999, First: true, Routes: routes("C1")}
+	ofNothing := Decision{Event: 999, Routes: routes("C1")}
 	for at := range 3 {
 		s, _ := openTemp(t)
 		much := muchToRoute(t, s)
@@ -108,13 +108,13 @@ func TestFates(t *testing.T) {
 		}
 	}
 	check()
-	mustRoute(t, s, Routing{Event: first, Fate: Unrouted, Decisions: []Decision{{Event: first, First: true, Fate: Unrouted}}})
+	mustRoute(t, s, Routing{Event: first, Fate: Unrouted, Decisions: []Decision{{Event: first, Fate: Unrouted}}})
 	want[first] = "unrouted"
 	check()
-	mustRoute(t, s, Routing{Event: later, Fate: Amended, Decisions: []Decision{{Event: first, News: true}}})
+	mustRoute(t, s, Routing{Event: later, Fate: Amended, Decisions: []Decision{{Event: first}}})
 	want[later] = "amended"
 	check()
-	mustRoute(t, s, Routing{Event: mustAppend(t, s, said("k", "3")), Fate: Amended, Decisions: []Decision{{Event: first, Fate: Routed, News: true, Routes: routes("C1")}}})
+	mustRoute(t, s, Routing{Event: mustAppend(t, s, said("k", "3")), Fate: Amended, Decisions: []Decision{{Event: first, Fate: Routed, Routes: routes("C1")}}})
 	want[first], want[3] = "routed", "amended"
 	check()
 }
@@ -197,12 +197,12 @@ func TestWhoeverShowsWhatIsNewIsToldAnew(t *testing.T) {
 		{StateAside, false, false}, {StateMoved, false, false}, {StateWithdrawn, false, false},
 	} {
 		for name, decision := range map[string]func(event int64) []Decision{
-			"news":    func(event int64) []Decision { return []Decision{{Event: event, News: true}} },
+			"news":    func(event int64) []Decision { return []Decision{{Event: event}} },
 			"touched": func(event int64) []Decision { return []Decision{{Event: 2, Touched: []int64{event}}} },
 			"options": func(event int64) []Decision {
 				return []Decision{{Event: event, Options: map[int64]string{1: "redacted"}}}
 			},
-			"nothing": func(event int64) []Decision { return []Decision{{Event: event}} },
+			"nothing": func(int64) []Decision { return nil },
 		} {
 			t.Run(string(c.state)+", "+name, func(t *testing.T) {
 				s, _ := openTemp(t)
@@ -346,7 +346,7 @@ func TestNewsAreToldInTheMessageAlone(t *testing.T) {
 	event := mustAdd(t, s, call("1", "C1")).ID
 	message := post(t, s, 1, 0, Shown{TS: "1", Parts: 1})
 	post(t, s, 1, 0, Shown{TS: "2"})
-	mustDecide(t, s, Decision{Event: event, News: true})
+	mustDecide(t, s, Decision{Event: event})
 	if got := updates(t, s); len(got) != 1 || got[0].Post != message.ID {
 		t.Errorf("updates: %v, want one of %s", got, message.ID)
 	}
@@ -444,9 +444,9 @@ func TestRoutingWritesNoBodyAgain(t *testing.T) {
 	if _, err := s.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		t.Fatal(err)
 	}
-	mustRoute(t, s, Routing{Event: id, Fate: Routed, Decisions: []Decision{{Event: id, First: true, Routes: routes("C1"), Thread: Thread{Key: "t"}}}})
+	mustRoute(t, s, Routing{Event: id, Fate: Routed, Thread: Thread{Key: "t"}, Decisions: []Decision{{Event: id, Routes: routes("C1")}}})
 	for range 300 {
-		mustDecide(t, s, Decision{Event: id, News: true})
+		mustDecide(t, s, Decision{Event: id})
 	}
 	if size := log(); size > 300*5*pageSize {
 		t.Errorf("the log has %d bytes, want a few pages for each decision", size)

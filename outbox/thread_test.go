@@ -124,7 +124,7 @@ func TestPartsFollowBehindEvents(t *testing.T) {
 // chain is a call of a chain that the first message of it tells of.
 func chain(id string, after time.Duration) given {
 	e := text(id, "call:1", after)
-	e.Thread = Thread{Key: "call:1", Retell: true}
+	e.Thread, e.Retold = Thread{Key: "call:1"}, "call:1"
 	e.Marks = []Mark{{Mark: "call:1", At: e.Received}}
 	return e
 }
@@ -186,8 +186,8 @@ func TestWhatJoinsWhileTheFirstMessageIsOnItsWay(t *testing.T) {
 func TestTheStateBeforeIsKeptWithTheEvent(t *testing.T) {
 	s, _ := openTemp(t)
 	for i, state := range []string{"A", "B", "C"} {
-		mustAdd(t, s, given{Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(time.Duration(i) * time.Hour), Key: Key{Key: "u" + state, Window: time.Minute}},
-			Decision{Subject: Subject{"contact:1", state, true}, Routes: routes("C1")}})
+		mustAdd(t, s, given{Entry: Entry{Kind: Allo, Topic: "CONTACT_UPDATED", Body: []byte(state), Received: start.Add(time.Duration(i) * time.Hour), Key: Key{Key: "u" + state, Window: time.Minute}},
+			Decision: Decision{Routes: routes("C1")}, Subject: Subject{"contact:1", state, true}})
 	}
 	list, err := s.Waiting(t.Context(), "C1", start, 10, 1<<20)
 	if err != nil {

@@ -109,7 +109,7 @@ func (d *disk) delivered(n int, at time.Time, crashed bool) {
 			d.t.Fatal(err)
 		}
 		routings = append(routings, outbox.Routing{Event: id, Fate: outbox.Routed, Decisions: []outbox.Decision{
-			{Event: id, First: true, Routes: []outbox.Route{{Channel: "C1", Rule: "a", Options: "{}"}}},
+			{Event: id, Routes: []outbox.Route{{Channel: "C1", Rule: "a", Options: "{}"}}},
 		}})
 	}
 	if _, err := store.Route(ctx, at, routings...); err != nil {
