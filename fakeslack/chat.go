@@ -68,6 +68,19 @@ func (s *Server) put(ch *channel, m *message, now time.Time) {
 	s.note(ch.ID, m.TS)
 }
 
+// had puts a message of the bot's where it was, at its own ts.
+func (s *Server) had(p Post) {
+	ch := s.find(p.Channel)
+	micros, good := parseTS(p.TS)
+	if ch == nil || !good {
+		return
+	}
+	m := &message{Post: p, parent: ch.thread(p.ThreadTS)}
+	m.User, m.ThreadTS, m.Replies = botUser, "", 0
+	ch.lastPost = time.UnixMicro(micros)
+	s.put(ch, m, ch.lastPost)
+}
+
 // thread is the message that a thread hangs on, by its ts or that of a reply; nil if there is none.
 func (ch *channel) thread(ts string) *message {
 	m := ch.byTS[ts]

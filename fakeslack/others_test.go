@@ -184,3 +184,30 @@ func TestATombstoneKeepsItsThread(t *testing.T) {
 		t.Errorf("a reply to what is gone is in thread %q, want the top", thread)
 	}
 }
+
+func TestPostsOfBefore(t *testing.T) {
+	id := madeUpID("support")
+	s := support(Options{NoPace: true, Clock: newClock().Now, Posts: []Post{
+		{Channel: id, TS: "1600000000.000100", Text: "question", Metadata: json.RawMessage(`{"event_type":"x","event_payload":{}}`), Edited: true, EditedTS: "1600000001.000000"},
+		{Channel: id, TS: "1600000000.000200", ThreadTS: "1600000000.000100", Text: "answer", Broadcast: true},
+		{Channel: "C0NONE", TS: "1600000000.000300", Text: "nowhere"},
+		{Channel: id, TS: "then", Text: "never"},
+	}})
+	api := start(t, s)
+	if _, _, _, err := api.UpdateMessage(id, "1600000000.000200", say("better")...); err != nil {
+		t.Fatal(err)
+	}
+	if _, ts, err := api.PostMessage(id, append(say("more"), slack.MsgOptionTS("1600000000.000200"))...); err != nil || ts != "1700000000.000000" {
+		t.Errorf("the next has %s, %v; want it to be of now", ts, err)
+	}
+	thread, _ := readPage(t, s, "conversations.replies", "&include_all_metadata=1&ts=1600000000.000100")
+	if len(thread) != 3 || thread[0]["metadata"] == nil || thread[0]["edited"] == nil || thread[0]["reply_count"] != json.Number("2") || thread[1]["text"] != "better" || thread[1]["user"] != botUser {
+		t.Errorf("thread = %v", thread)
+	}
+	if h, _ := readPage(t, s, "conversations.history", ""); len(h) != 2 || h[0]["ts"] != "1600000000.000200" {
+		t.Errorf("history = %v", h)
+	}
+	if all := s.Posts(""); len(all) != 3 {
+		t.Errorf("%d posts, want 3", len(all))
+	}
+}

@@ -33,6 +33,7 @@ const (
 type Options struct {
 	Token    string           // the only bot token taken; "" takes any that starts with xoxb-
 	Channels []Channel        // to start with
+	Posts    []Post           // the bot's that are there at the start, in order of ts, each with its Channel's ID
 	Users    []User           // whom users.info and users.lookupByEmail know
 	Clock    func() time.Time // of the workspace and its answers' Date; nil is time.Now. It may be far from the client's
 	NoPace   bool             // leave out all limits but those that a Fault asks for
@@ -133,6 +134,9 @@ func New(o Options) *Server {
 	s.pace.start(s.clock())
 	for _, c := range o.Channels {
 		s.AddChannel(c)
+	}
+	for _, p := range o.Posts {
+		s.had(p)
 	}
 	return s
 }

@@ -106,6 +106,21 @@ func TestAStoreOfBeforeAppending(t *testing.T) {
 	}
 }
 
+// What joined a transferred call while its message was on its way was to be told once Slack had the message.
+func TestAStoreOfBeforeAppendingWithATransferOnItsWay(t *testing.T) {
+	s := openOld(t, 2,
+		`INSERT INTO events (id, kind, topic, fate, received_at, happened_at, body, thread) VALUES (1, 'allo', 'CALL_RECEIVED', 'routed', ?1, ?1, 'first', 'call:1'), (2, 'allo', 'CALL_RECEIVED', 'unrouted', ?1, ?1, 'passed on', 'call:1'),
+			(3, 'allo', 'CALL_RECEIVED', 'routed', ?1, ?1, 'alone', 'call:3'), (4, 'allo', 'SMS_RECEIVED', 'routed', ?1, ?1, 'text', 'texts:4'), (5, 'allo', 'SMS_RECEIVED', 'routed', ?1, ?1, 'text', 'texts:4')`,
+		`INSERT INTO posts (id, channel, form, state, doubt, attempts, first_attempt, last_attempt, ts, newest) VALUES ('a', 'C1', 'message', 'open', 1, 1, ?1, ?1, '', 1), ('b', 'C2', 'message', 'open', 1, 1, ?1, ?1, '', 2),
+			('c', 'C3', 'message', 'open', 1, 1, ?1, ?1, '', 3), ('d', 'C4', 'message', 'open', 1, 1, ?1, ?1, '', 4), ('e', 'C5', 'message', 'sent', 0, 1, ?1, ?1, '1.0', 1)`,
+		`INSERT INTO deliveries (event, channel, rule, options, state, post, at) VALUES (1, 'C1', 'r', '{}', 'posting', 'a', ?1), (1, 'C2', 'r', '{}', 'posting', 'b', ?1), (3, 'C3', 'r', '{}', 'posting', 'c', ?1), (4, 'C4', 'r', '{}', 'posting', 'd', ?1), (1, 'C5', 'r', '{}', 'sent', 'e', ?1)`,
+	)
+	got, err := s.strings(t.Context(), `SELECT post FROM updates ORDER BY post`)
+	if want := []string{"a"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("to be told anew are %v, %v; want %v", got, err, want)
+	}
+}
+
 // What was before is kept beside the store until what it holds is to be deleted.
 func TestACopyIsKeptOfWhatWas(t *testing.T) {
 	s := openOld(t, 2, `INSERT INTO events (id, kind, topic, fate, received_at, happened_at, body) VALUES (1, 'allo', 'CALL_RECEIVED', 'unrouted', ?1, ?1, 'call')`)

@@ -64,4 +64,8 @@ CREATE INDEX deliveries_gone ON deliveries (channel) WHERE state IN ('moved', 'w
 
 -- 0 of a message that was found in Slack and holds what this store doesn't know: it can't be written again.
 ALTER TABLE posts ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;
+-- What joined a transferred call while its message was on its way is no longer looked for once Slack has it.
+INSERT INTO updates (post, turn) SELECT DISTINCT p.id, 1 FROM posts p JOIN deliveries d ON d.post = p.id AND d.part = 0
+    JOIN routings r ON r.event = d.event JOIN marks m ON m.mark = r.thread AND m.event > p.newest AND m.event <> d.event
+    WHERE p.state = 'open' ON CONFLICT DO NOTHING;
 ALTER TABLE posts DROP COLUMN newest;
