@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,13 +174,17 @@ func TestFailedAndReplay(t *testing.T) {
 	if err := s.Settle(t.Context(), p, outbox.Transition{Fate: outbox.Aside, Reason: "msg_too_long"}, tick); err != nil {
 		t.Fatal(err)
 	}
+	stop := carryOut(t, s)
 	d.wants(true, []string{"failed"}, "#suport", "set aside", "msg_too_long", "waits", "billing", "allo-slack replay")
 	d.wants(true, []string{"failed", "-json"}, `"reason":"msg_too_long"`, `"state":"waits"`)
 	d.wants(false, []string{"replay", "99"}, "99: nothing of this id")
 	d.wants(true, []string{"replay", "-from", "#suport", "-channel", "#support"}, "3 deliveries to be sent")
 	d.wants(true, []string{"replay", "-all"}, "0 deliveries to be sent")
+	stop()
 	s.Close()
 	d.wants(true, []string{"failed"}, "#support", "waits") // with the bot stopped
+	d.wants(true, []string{"replay", "-from", "#support", "-channel", "#sales"}, "3 deliveries to be sent")
+	d.wants(true, []string{"failed"}, "#sales", "waits")
 	for _, tc := range []struct {
 		args []string
 		says string
@@ -187,6 +193,32 @@ func TestFailedAndReplay(t *testing.T) {
 		{[]string{"replay", "-all", "-channel", "Support Team"}, `did you mean "#support-team"`}, {[]string{"failed", "x"}, "takes no arguments"},
 	} {
 		d.wants(false, tc.args, tc.says)
+	}
+}
+
+// carryOut does what is asked for, as a bot that has the store open does, until it is stopped.
+func carryOut(t *testing.T, s *outbox.Store) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var bot sync.WaitGroup
+	bot.Go(func() {
+		for ctx.Err() == nil {
+			list, err := s.Unrouted(ctx, 10, 1<<20)
+			for _, e := range list {
+				if _, err = s.CarryOut(ctx, e, time.Now()); err != nil {
+					break
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+			runtime.Gosched()
+		}
+	})
+	return func() {
+		cancel()
+		bot.Wait()
 	}
 }
 

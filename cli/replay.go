@@ -44,7 +44,7 @@ func (p *program) replay(ctx context.Context, ids []string, all bool, from, to s
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	done, err := store.Replay(ctx, sel, time.Now())
+	done, err := replayed(ctx, store, sel)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,39 @@ func (p *program) replay(ctx context.Context, ids []string, all bool, from, to s
 		return wrong
 	}
 	return nil
+}
+
+// answerMost is how long the bot is waited for.
+const answerMost = 30 * time.Second
+
+// replayed has deliveries sent again: by the bot that has the store open or, if there is none, at once.
+func replayed(ctx context.Context, store *outbox.Store, sel outbox.Selection) (outbox.Replayed, error) {
+	mine, err := store.Take()
+	if err != nil {
+		return outbox.Replayed{}, err
+	}
+	if mine {
+		return store.Replay(ctx, sel, time.Now())
+	}
+	request, err := store.Request(ctx, sel, time.Now())
+	if err != nil {
+		return outbox.Replayed{}, err
+	}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	patience := time.After(answerMost)
+	for {
+		if done, carriedOut, err := store.Answer(ctx, request); err != nil || carriedOut {
+			return done, err
+		}
+		select {
+		case <-ticker.C:
+		case <-patience:
+			return outbox.Replayed{}, errors.New("the bot has not done it yet, and will; see its log, and allo-slack failed")
+		case <-ctx.Done():
+			return outbox.Replayed{}, fmt.Errorf("the bot will do it: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // channel reads a channel as rules.yaml has it.

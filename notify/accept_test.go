@@ -120,8 +120,16 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer beside.Close()
-		if got, err := beside.Replay(t.Context(), outbox.Selection{All: true}, time.Now()); err != nil || got.Sent != 3 {
-			t.Fatalf("got %+v, %v, want 3", got, err)
+		request, err := beside.Request(t.Context(), outbox.Selection{All: true}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mine, err := beside.Take(); err != nil || mine {
+			t.Errorf("the store that the bot has was taken: %v, %v", mine, err)
+		}
+		pass(scanEvery)
+		if got, carriedOut, err := beside.Answer(t.Context(), request); err != nil || !carriedOut || got.Sent != 3 {
+			t.Fatalf("got %+v, carried out: %v, %v; want 3", got, carriedOut, err)
 		}
 		if err := r.waits(func() bool { return slices.Equal(r.cases("support"), []int{4, 1, 2, 3}) }, 10*time.Second); err != nil {
 			t.Errorf("#support shows %v, want 4, then 1 to 3", r.cases("support"))

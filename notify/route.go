@@ -90,6 +90,17 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 			continue
 		}
 		n++
+		if e.Kind == outbox.Asked {
+			if err := r.commit(ctx, batch, now); err != nil {
+				return n, err
+			}
+			batch = nil
+			clear(decided)
+			if err := r.carryOut(ctx, e, now); err != nil {
+				return n, err
+			}
+			continue
+		}
 		event := read(ctx, r.log, e)
 		if decided[e.Key] || decided[e.About] || decided[asking+answers(&event)] {
 			// What is decided about this one depends on what was decided about those, once that is in the store.
@@ -122,17 +133,17 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 		routings[i] = d.Routing
 	}
 	effects, err := r.store.Route(ctx, now, routings...)
-	switch {
-	case err == nil:
+	if err == nil {
 		for i, effect := range effects {
 			r.tell(ctx, batch[i], effect)
 		}
 		return nil
-	case ctx.Err() != nil || errors.Is(err, outbox.ErrUnavailable) || errors.Is(err, outbox.ErrClosed):
+	}
+	if isStores(ctx, err) {
 		return err
-	case len(batch) == 1:
-		r.log.ErrorContext(ctx, "event not routed, will retry; others are", "event_id", batch[0].event.ID, "err", err)
-		r.later[batch[0].event.ID] = now.Add(routeAgain)
+	}
+	if len(batch) == 1 {
+		r.postpone(ctx, batch[0].event, now, err)
 		return nil
 	}
 	for i := range batch {
@@ -141,6 +152,34 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 		}
 	}
 	return nil
+}
+
+// carryOut does what a person asked for. The error is the store's, or ctx's.
+func (r *router) carryOut(ctx context.Context, e outbox.Event, now time.Time) error {
+	done, err := r.store.CarryOut(ctx, e, now)
+	if err != nil {
+		if !isStores(ctx, err) {
+			r.postpone(ctx, e, now, err)
+			return nil
+		}
+		return err
+	}
+	for _, channel := range done.Channels {
+		r.wake(channel)
+	}
+	r.log.InfoContext(ctx, "sent again by hand", "deliveries", done.Sent, "channels", len(done.Channels))
+	return nil
+}
+
+// isStores reports whether an error says nothing of what was to be written.
+func isStores(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, outbox.ErrUnavailable) || errors.Is(err, outbox.ErrClosed)
+}
+
+// postpone has an event tried again later that the store can't take, though it takes others.
+func (r *router) postpone(ctx context.Context, e outbox.Event, now time.Time, err error) {
+	r.log.ErrorContext(ctx, "event not routed, will retry; others are", "event_id", e.ID, "err", err)
+	r.later[e.ID] = now.Add(routeAgain)
 }
 
 // tell logs and counts what became of an event, and wakes whoever has something to do now.

@@ -189,8 +189,12 @@ func TestAStartSaysWhatWaitsForAChannelThatNoRuleNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		done, err := beside.Replay(t.Context(), outbox.Selection{From: "#suport", To: "#support"}, time.Now())
-		if err != nil || done.Sent != 7 {
+		request, err := beside.Request(t.Context(), outbox.Selection{From: "#suport", To: "#support"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(scanEvery)
+		if done, _, err := beside.Answer(t.Context(), request); err != nil || done.Sent != 7 {
 			t.Errorf("replayed %+v, %v; want 7", done, err)
 		}
 		if err := beside.Close(); err != nil {

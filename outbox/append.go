@@ -10,13 +10,14 @@ import (
 
 // Kinds of events.
 const (
-	Allo = "allo" // an envelope, as Allo sent it
-	Note = "note" // what this program itself has to say
+	Allo  = "allo"  // an envelope, as Allo sent it
+	Note  = "note"  // what this program itself has to say
+	Asked = "asked" // what a person asks the bot to do, see Request
 )
 
 // Entry is what is to be appended.
 type Entry struct {
-	Kind     string // Allo or Note
+	Kind     string // Allo, Note or Asked
 	Topic    string
 	Body     []byte
 	Received time.Time

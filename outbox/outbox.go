@@ -27,6 +27,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // Store is an outbox that is open. Its methods may be used by any number of goroutines.
@@ -54,6 +56,23 @@ func Open(ctx context.Context, url string) (*Store, error) {
 // sent again. There must be one.
 func OpenBeside(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, false)
+}
+
+// Take takes a store that was opened beside a bot for oneself; it is false if a bot has it open. Then what is asked for is to
+// be appended, see Request.
+func (s *Store) Take() (bool, error) {
+	if s.lock != nil {
+		return true, nil
+	}
+	lock := flock.New(s.path + ".lock")
+	locked, err := lock.TryLock()
+	if err != nil {
+		return false, fmt.Errorf("%s: locking: %w", s.path, err)
+	}
+	if locked {
+		s.lock = lock
+	}
+	return locked, nil
 }
 
 // Full returns that the disk was full when the store was opened; nil if it wasn't. What is written fails until there is

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
@@ -28,6 +29,8 @@ const (
 	pageSize = 8192
 	// applicationID marks a file as ours: "ALLO".
 	applicationID = 0x414c4c4f
+	// lockWait is how long a bot waits for a command that has the store to itself.
+	lockWait = 2 * time.Second
 	// readers is how many connections read beside the writer; each may take 2 MiB of cache.
 	readers = 3
 )
@@ -70,7 +73,7 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 		}
 	}()
 	if exclusive {
-		lock, err := lockFile(path)
+		lock, err := lockFile(ctx, path)
 		if err != nil {
 			return nil, err
 		}
@@ -138,13 +141,19 @@ func open(ctx context.Context, databaseURL string, exclusive bool) (_ *Store, er
 
 // lockFile keeps a second bot off the same file. The lock is the operating system's, so it ends with its process
 // however that ends.
-func lockFile(path string) (*flock.Flock, error) {
+func lockFile(ctx context.Context, path string) (*flock.Flock, error) {
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%s: the folder %s doesn't exist; create it, or mount the volume there", path, dir)
 	}
 	lock := flock.New(path + ".lock")
-	locked, err := lock.TryLock()
+	// A command may have it for a moment, see Take.
+	patience, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	locked, err := lock.TryLockContext(patience, lockWait/20)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%s: the folder %s can't be written by user %d; make that user its owner (chown %d %s), or let DATABASE_URL name a folder that can be written: %w",
 			path, dir, os.Getuid(), os.Getuid(), dir, err)

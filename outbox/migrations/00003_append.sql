@@ -17,7 +17,8 @@ CREATE TABLE routings (
     thread     TEXT    NOT NULL DEFAULT '', -- what else belongs together with it has the same
     thread_for INTEGER NOT NULL DEFAULT 0,  -- how long a thread is gone on with, in milliseconds after its last message; 0: always
     subject    TEXT    NOT NULL DEFAULT '', -- what it tells the whole state of
-    before     BLOB                         -- the envelope that told the subject's state before; NULL if there was none
+    before     BLOB,                        -- the envelope that told the subject's state before; NULL if there was none
+    answer     TEXT    NOT NULL DEFAULT ''  -- of what a person asked for: what became of it, as JSON
 );
 INSERT INTO routings (event, fate, thread, thread_for, subject, before) SELECT id, fate, thread, thread_for, subject, before FROM events;
 CREATE INDEX routings_subject ON routings (subject) WHERE subject <> '';
