@@ -83,14 +83,14 @@ func listen(ctx context.Context, host string, port uint16, setting string) (net.
 
 // app is the bot, wired:
 //
-//	Allo ──POST──▶ webhook ──Accept──▶ notify ──▶ outbox (disk) ──▶ 200
-//	                                     │            ▲
-//	                                   rules          │ claim, settle
-//	                                                  ▼
-//	                           notify's workers, one a channel ──render──▶ format
-//	                                                  │ send, look
-//	                                                  ▼
-//	                                              slackapi ──▶ Slack
+//	Allo ──POST──▶ webhook ──Accept──▶ notify ──append──▶ outbox (disk) ──▶ 200
+//	                                                        ▲      ▲
+//	                notify's router ──fold, ask rules, route┘      │ claim, settle
+//	                                                               ▼
+//	                                       notify's workers, one a channel ──render──▶ format
+//	                                                               │ send, look
+//	                                                               ▼
+//	                                                           slackapi ──▶ Slack
 //
 //	people ──▶ web (a call's page) ──▶ outbox, and Allo for the recording
 //	reconciler ──asks Allo for recent calls──▶ notify
