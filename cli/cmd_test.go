@@ -205,7 +205,7 @@ func carryOut(t *testing.T, s *outbox.Store) (stop func()) {
 		for ctx.Err() == nil {
 			list, err := s.Unrouted(ctx, 10, 1<<20)
 			for _, e := range list {
-				if _, err = s.CarryOut(ctx, e, time.Now()); err != nil {
+				if _, err = s.CarryOut(ctx, e.ID, time.Now()); err != nil {
 					break
 				}
 			}

@@ -74,12 +74,12 @@ func replayed(ctx context.Context, store *outbox.Store, sel outbox.Selection) (o
 	if err != nil {
 		return outbox.Replayed{}, err
 	}
-	if mine {
-		return store.Replay(ctx, sel, time.Now())
-	}
 	request, err := store.Request(ctx, sel, time.Now())
 	if err != nil {
 		return outbox.Replayed{}, err
+	}
+	if mine {
+		return store.CarryOut(ctx, request, time.Now())
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()

@@ -59,7 +59,7 @@ func TestAPostThatNeverSettlesIsTold(t *testing.T) {
 				}
 				sent := 0
 				for range 30 { // what Slack may have can go elsewhere once it was looked for
-					done, err := r.store.Replay(t.Context(), outbox.Selection{From: "#a", To: "#b"}, time.Now())
+					done, err := replay(t.Context(), r.store, outbox.Selection{From: "#a", To: "#b"}, time.Now())
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -102,7 +102,7 @@ func TestAChannelMadeAnewWhileTheBotWasDown(t *testing.T) {
 			if shown = append(shown, anew...); !slices.Equal(shown, []int{1, 2, 3, 4}) || len(anew) < 2 {
 				t.Errorf("the channels show %v, of those %v the new one; want 1 to 4", shown, anew)
 			}
-			if done, err := r.store.Replay(t.Context(), outbox.Selection{From: "#support", To: "#elsewhere"}, time.Now()); err != nil || done.Sent != 0 {
+			if done, err := replay(t.Context(), r.store, outbox.Selection{From: "#support", To: "#elsewhere"}, time.Now()); err != nil || done.Sent != 0 {
 				t.Errorf("%+v (%v) still wait", done, err)
 			}
 		})

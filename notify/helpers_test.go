@@ -383,3 +383,12 @@ func (r *rig) failed() []outbox.Failed {
 func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { bubble(t, f) })
 }
+
+// replay has deliveries sent again by hand, and returns once that is carried out.
+func replay(ctx context.Context, s *outbox.Store, sel outbox.Selection, now time.Time) (outbox.Replayed, error) {
+	request, err := s.Request(ctx, sel, now)
+	if err != nil {
+		return outbox.Replayed{}, err
+	}
+	return s.CarryOut(ctx, request, now)
+}

@@ -394,7 +394,7 @@ func TestDoubtInADeletedChannelCanGoElsewhere(t *testing.T) {
 		r.slack.RemoveChannel("a")
 		pass(10 * time.Minute)
 		for range 10 {
-			if _, err := r.store.Replay(t.Context(), outbox.Selection{From: "#a", To: "#b"}, time.Now()); err != nil {
+			if _, err := replay(t.Context(), r.store, outbox.Selection{From: "#a", To: "#b"}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			pass(20 * time.Second)

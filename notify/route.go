@@ -84,42 +84,44 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 		return 0, err
 	}
 	var batch []decided
-	decided := map[string]bool{} // what was decided about in the batch: things, and who asks
+	about := map[string]bool{} // what the batch decides about: things, and who asks
+	next := func() error {
+		err := r.commit(ctx, batch, now)
+		batch = nil
+		clear(about)
+		return err
+	}
 	for _, e := range list {
 		if _, waits := r.later[e.ID]; waits {
 			continue
 		}
 		n++
 		if e.Kind == outbox.Asked {
-			if err := r.commit(ctx, batch, now); err != nil {
+			if err := next(); err != nil {
 				return n, err
 			}
-			batch = nil
-			clear(decided)
 			if err := r.carryOut(ctx, e, now); err != nil {
 				return n, err
 			}
 			continue
 		}
 		event := read(ctx, r.log, e)
-		if decided[e.Key] || decided[e.About] || decided[asking+answers(&event)] {
+		if about[e.Key] || about[e.About] || about[asking+answers(&event)] {
 			// What is decided about this one depends on what was decided about those, once that is in the store.
-			if err := r.commit(ctx, batch, now); err != nil {
+			if err := next(); err != nil {
 				return n, err
 			}
-			batch = nil
-			clear(decided)
 		}
-		d, err := r.decide(ctx, e, event, now)
+		d, err := r.decideSafely(ctx, e, event, now)
 		if err != nil {
 			return n, err
 		}
 		batch = append(batch, d)
 		for _, of := range []string{e.Key, e.About, asking + asks(&event)} {
-			decided[of] = of != "" && of != asking
+			about[of] = of != "" && of != asking
 		}
 	}
-	return n, r.commit(ctx, batch, now)
+	return n, next()
 }
 
 // commit commits what was decided about events or, where that fails for one of them, about each of them by itself. The
@@ -139,10 +141,10 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 		}
 		return nil
 	}
-	if isStores(ctx, err) {
+	switch {
+	case isStores(ctx, err):
 		return err
-	}
-	if len(batch) == 1 {
+	case len(batch) == 1:
 		r.postpone(ctx, batch[0].event, now, err)
 		return nil
 	}
@@ -156,13 +158,13 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 
 // carryOut does what a person asked for. The error is the store's, or ctx's.
 func (r *router) carryOut(ctx context.Context, e outbox.Event, now time.Time) error {
-	done, err := r.store.CarryOut(ctx, e, now)
-	if err != nil {
-		if !isStores(ctx, err) {
-			r.postpone(ctx, e, now, err)
-			return nil
-		}
+	done, err := r.store.CarryOut(ctx, e.ID, now)
+	switch {
+	case err != nil && isStores(ctx, err):
 		return err
+	case err != nil:
+		r.postpone(ctx, e, now, err)
+		return nil
 	}
 	for _, channel := range done.Channels {
 		r.wake(channel)
@@ -213,7 +215,7 @@ func (r *router) tell(ctx context.Context, d decided, effect outbox.Effect) {
 func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, now time.Time) (d decided, err error) {
 	d = decided{event: e, Routing: outbox.Routing{Event: e.ID}}
 	if e.Kind == outbox.Note {
-		r.note(&d)
+		to(&d, r.rules().OpsChannel)
 		return d, nil
 	}
 	thing := e.Key
@@ -245,12 +247,26 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, n
 	return d, nil
 }
 
-// note decides about a note: it goes to the ops channel, if there is one.
-func (r *router) note(d *decided) {
+// decideSafely decides about an event. One that can't be decided about, as this program has a mistake, goes to the default
+// channel.
+func (r *router) decideSafely(ctx context.Context, e outbox.Event, event allo.Event, now time.Time) (d decided, err error) {
+	broken := guard(func() { d, err = r.decide(ctx, e, event, now) })
+	if broken == nil {
+		return d, err
+	}
+	r.metrics.rulesFailed.Inc()
+	r.log.ErrorContext(ctx, "an event can't be routed: a mistake in this program; it goes to default_channel", "event_id", e.ID, "event_kind", event.Topic.Kind(), "err", broken)
+	d = decided{event: e, Routing: outbox.Routing{Event: e.ID}}
+	to(&d, r.rules().DefaultChannel)
+	return d, nil
+}
+
+// to decides that an event goes to one channel and nowhere else; "" is nowhere at all.
+func to(d *decided, channel string) {
 	own := outbox.Decision{Event: d.Event}
 	d.Fate = outbox.Unrouted
-	if ops := r.rules().OpsChannel; ops != "" {
-		d.Fate, own.Routes = outbox.Routed, []outbox.Route{{Channel: ops, Options: "{}"}}
+	if channel != "" {
+		d.Fate, own.Routes = outbox.Routed, []outbox.Route{{Channel: channel, Options: "{}"}}
 	}
 	d.Decisions = []outbox.Decision{own}
 }
@@ -312,20 +328,12 @@ func since(call *allo.Event, received time.Time) time.Time {
 }
 
 // ask asks the rules about the states of an event, in their order, and returns where any of them has it go. muted is the
-// rule that mutes its last state. What fails is told and counted, and goes to the default channel if no rule takes it.
+// rule that mutes its last state. A rule that fails is told and counted, and takes nothing.
 func (r *router) ask(ctx context.Context, e outbox.Event, states []allo.Event) (targets []rules.Target, muted string) {
 	file := r.rules()
 	log := r.log.With("event_id", e.ID, "event_kind", allo.Topic(e.Topic).Kind())
 	for i := range states {
-		var decision rules.Decision
-		if err := guard(func() { decision = file.Route(&states[i], e.Received) }); err != nil {
-			r.metrics.rulesFailed.Inc()
-			log.ErrorContext(ctx, "the rules can't be asked: a mistake in this program; the event goes to default_channel", "err", err)
-			decision = rules.Decision{}
-			if file.DefaultChannel != "" {
-				decision.Targets = []rules.Target{{Channel: file.DefaultChannel}}
-			}
-		}
+		decision := file.Route(&states[i], e.Received)
 		for _, err := range decision.Errors {
 			r.metrics.rulesFailed.Inc()
 			log.WarnContext(ctx, "rule skipped", "err", err)

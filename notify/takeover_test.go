@@ -500,7 +500,7 @@ func TestTakeoverOfWhatNeedsAPerson(t *testing.T) {
 		before := r.slack.Posts("")
 		r.slack.SetChannel("vip", func(c *fakeslack.Channel) { c.Archived = false })
 		r.slack.AddChannel(fakeslack.Channel{Name: "suport"})
-		if _, err := r.store.Replay(t.Context(), outbox.Selection{IDs: []int64{34, 36, 39}}, time.Now()); err != nil {
+		if _, err := replay(t.Context(), r.store, outbox.Selection{IDs: []int64{34, 36, 39}}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		pass(2 * time.Minute)

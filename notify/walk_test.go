@@ -100,7 +100,7 @@ func walk(t *testing.T, random *rand.Rand) {
 	}
 	pass(time.Hour)
 	aside := len(r.failed())
-	if _, err := r.store.Replay(t.Context(), outbox.Selection{All: true}, time.Now()); err != nil {
+	if _, err := replay(t.Context(), r.store, outbox.Selection{All: true}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if aside > 0 {

@@ -139,7 +139,7 @@ func TestADeadChannelIsSetAsideAfterThirtyDays(t *testing.T) {
 			t.Errorf("warned %d times, want once at each start", n)
 		}
 		r.slack.SetChannel("support", func(c *fakeslack.Channel) { c.Archived = false })
-		if _, err := r.store.Replay(t.Context(), outbox.Selection{All: true}, time.Now()); err != nil {
+		if _, err := replay(t.Context(), r.store, outbox.Selection{All: true}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		r.wantCases("support", 1, 1, 3*time.Minute)
@@ -219,7 +219,7 @@ func TestATroubleThatCouldNotBeCleared(t *testing.T) {
 			change(t, r.path, "CREATE TRIGGER fails BEFORE DELETE ON troubles BEGIN SELECT RAISE(ABORT, 'no'); END")
 			if how == "a message" {
 				r.slack.SetChannel("a", func(c *fakeslack.Channel) { c.Archived = false })
-			} else if _, err := r.store.Replay(t.Context(), outbox.Selection{From: r.id("a"), To: r.id("b")}, time.Now()); err != nil {
+			} else if _, err := replay(t.Context(), r.store, outbox.Selection{From: r.id("a"), To: r.id("b")}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			pass(2 * time.Minute)

@@ -100,7 +100,7 @@ func TestReplayOfWhatIsBeingPosted(t *testing.T) {
 			if c.elsewhere {
 				sel.To = "C2"
 			}
-			done, err := s.Replay(ctx, sel, start)
+			done, err := replayNow(ctx, s, sel, start)
 			if err != nil || done.Sent != c.want.Sent || done.Already != c.want.Already || done.InDoubt != c.want.InDoubt || len(done.Unknown) != 0 {
 				t.Errorf("replayed %+v, %v; want %+v", done, err, c.want)
 			}
@@ -163,7 +163,7 @@ func TestANameThatChangesItsID(t *testing.T) {
 			if busy, err := s.Busy(ctx); err != nil || !slices.Equal(busy, []string{"C2"}) {
 				t.Errorf("busy = %q, %v; want the new channel only", busy, err)
 			}
-			if done, err := s.Replay(ctx, Selection{All: true, From: "#a"}, start); err != nil || done.Sent != 1 {
+			if done, err := replayNow(ctx, s, Selection{All: true, From: "#a"}, start); err != nil || done.Sent != 1 {
 				t.Errorf("replayed %+v, %v; want what was set aside in the old channel", done, err)
 			}
 		})

@@ -37,7 +37,7 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 		s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C1"}), s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C3"}),
 	}
 	for _, to := range []string{"", "C4"} {
-		_, err := s.Replay(ctx, Selection{From: "C3", To: to}, start)
+		_, err := replayNow(ctx, s, Selection{From: "C3", To: to}, start)
 		steps = append(steps, err)
 	}
 	_, err := s.SetAsideOld(ctx, "C1", "old", start, start)

@@ -29,8 +29,8 @@ type Replayed struct {
 	Channels []string
 }
 
-// Request appends that deliveries are to be sent again: the bot that has the store open carries it out. Where none has, see
-// Take.
+// Request appends that deliveries are to be sent again: the bot that has the store open carries it out or, where there is
+// none, whoever takes the store, see Take.
 func (s *Store) Request(ctx context.Context, sel Selection, now time.Time) (id int64, err error) {
 	body, err := json.Marshal(sel)
 	if err != nil {
@@ -40,17 +40,18 @@ func (s *Store) Request(ctx context.Context, sel Selection, now time.Time) (id i
 	return id, err
 }
 
-// CarryOut does what was requested, once: what was carried out is left alone.
-func (s *Store) CarryOut(ctx context.Context, request Event, now time.Time) (Replayed, error) {
-	var sel Selection
-	if err := json.Unmarshal(request.Body, &sel); err != nil {
-		return Replayed{}, fmt.Errorf("reading a request: %w", err)
-	}
+// CarryOut does what was requested, once: what was carried out is left alone. It is for who has the store to himself.
+func (s *Store) CarryOut(ctx context.Context, request int64, now time.Time) (Replayed, error) {
 	var done Replayed
 	err := s.writer.do(ctx, func(t *tx) error {
 		done = Replayed{}
-		n, err := t.changed(`UPDATE events SET routed = 1 WHERE id = ? AND routed = 0`, request.ID)
-		if err != nil || n == 0 {
+		var body []byte
+		found, err := t.scan(`UPDATE events SET routed = 1 WHERE id = ? AND routed = 0 RETURNING body`, []any{request}, &body)
+		if err != nil || !found {
+			return err
+		}
+		var sel Selection
+		if err := json.Unmarshal(body, &sel); err != nil {
 			return err
 		}
 		if done, err = replayAll(t, sel, now); err != nil {
@@ -60,7 +61,7 @@ func (s *Store) CarryOut(ctx context.Context, request Event, now time.Time) (Rep
 		if err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO routings (event, fate, answer) VALUES (?, ?, ?)`, request.ID, string(Routed), string(answer))
+		return t.exec(`INSERT INTO routings (event, fate, answer) VALUES (?, ?, ?)`, request, string(Routed), string(answer))
 	})
 	if err != nil {
 		return Replayed{}, fmt.Errorf("sending again: %w", err)
@@ -82,19 +83,6 @@ func (s *Store) Answer(ctx context.Context, request int64) (done Replayed, carri
 		return done, false, fmt.Errorf("reading what became of a request: %w", explain(err))
 	}
 	return done, true, nil
-}
-
-// Replay does at once what Request has a bot do: it is for who has the store to himself.
-func (s *Store) Replay(ctx context.Context, sel Selection, now time.Time) (Replayed, error) {
-	var done Replayed
-	err := s.writer.do(ctx, func(t *tx) (err error) {
-		done, err = replayAll(t, sel, now)
-		return err
-	})
-	if err != nil {
-		return Replayed{}, fmt.Errorf("sending again: %w", err)
-	}
-	return done, nil
 }
 
 // replayAll lets deliveries wait again, last in their channel or in another. The rows get new ids.

@@ -181,7 +181,7 @@ func reach(t *testing.T, s *Store, event int64, state State) {
 
 func mustReplay(t *testing.T, s *Store, sel Selection, want int) {
 	t.Helper()
-	if done, err := s.Replay(t.Context(), sel, start); err != nil || done.Sent != want {
+	if done, err := replayNow(t.Context(), s, sel, start); err != nil || done.Sent != want {
 		t.Fatalf("replayed %+v, %v; want %d", done, err, want)
 	}
 }

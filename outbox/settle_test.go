@@ -83,7 +83,7 @@ func TestSettlingAPostThatIsGone(t *testing.T) {
 	for name, goes := range map[string]func(*testing.T, *Store, *Post){
 		"sent elsewhere": func(t *testing.T, s *Store, p *Post) {
 			mustSettle(t, s, p, Transition{Reason: "HTTP 403"}, Tick{At: start})
-			done, err := s.Replay(t.Context(), Selection{IDs: []int64{p.Deliveries[0].ID}, To: "C2"}, start)
+			done, err := replayNow(t.Context(), s, Selection{IDs: []int64{p.Deliveries[0].ID}, To: "C2"}, start)
 			if err != nil || done.Sent != 1 {
 				t.Fatalf("replayed %+v, %v; want one", done, err)
 			}
