@@ -278,17 +278,17 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 	d.Thread = thread(&now)
 	d.Subject = outbox.Subject{Name: identity.Subject, State: identity.State, Change: identity.Change}
 	own := outbox.Decision{Event: d.Event, Marks: marks(&now, d.event.Received), Retold: chain(&now)}
-	targets, muted := r.ask(ctx, d.event, s.states())
+	answer := r.ask(ctx, d.event, s.states())
 	switch {
-	case len(targets) > 0:
+	case len(answer.targets) > 0:
 		d.Fate = outbox.Routed
-	case muted != "":
-		d.Fate, d.rule = outbox.Muted, muted
+	case answer.muted != "":
+		d.Fate, d.rule = outbox.Muted, answer.muted
 	default:
 		d.Fate = outbox.Unrouted
 	}
 	var err error
-	if own.Routes, err = routes(targets); err != nil {
+	if own.Routes, err = routes(answer.targets); err != nil {
 		return err
 	}
 	own.Touched, err = r.answered(ctx, own.Marks)
@@ -297,25 +297,30 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 }
 
 // again decides about a call that was routed before, now that something more was said of it. Nothing is decided where that
-// is nothing new.
+// says nothing new: neither of what the call is, nor of what it was in between.
 func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event, now time.Time) error {
 	with := story{event: s.event, later: append(slices.Clip(s.later), more)}
-	before, after := s.known(), with.known()
-	if after.Says(&before) {
+	states, news := with.statesBy(more)
+	if len(states) == 0 {
 		return nil
 	}
-	of := outbox.Decision{Event: s.first.ID, Marks: marks(&after, s.first.Received), Retold: chain(&after)}
-	var err error
-	if of.Touched, err = r.answered(ctx, of.Marks); err != nil {
-		return err
-	}
-	if now.Sub(since(&after, s.first.Received)) <= rulesAsked {
-		targets, muted := r.ask(ctx, *s.first, with.statesBy(more))
-		if err := r.deliver(ctx, &of, targets, muted); err != nil {
+	after := with.known()
+	of := outbox.Decision{Event: s.first.ID, Marks: marks(&after, s.first.Received)}
+	if news {
+		of.Retold = chain(&after)
+		var err error
+		if of.Touched, err = r.answered(ctx, of.Marks); err != nil {
 			return err
 		}
 	}
-	d.Decisions = append(d.Decisions, of)
+	if now.Sub(since(&after, s.first.Received)) <= rulesAsked {
+		if err := r.deliver(ctx, &of, r.ask(ctx, *s.first, states)); err != nil {
+			return err
+		}
+	}
+	if news || len(of.Routes)+len(of.Options)+len(of.Withdrawn) > 0 {
+		d.Decisions = append(d.Decisions, of)
+	}
 	return nil
 }
 
@@ -327,23 +332,41 @@ func since(call *allo.Event, received time.Time) time.Time {
 	return received
 }
 
-// ask asks the rules about the states of an event, in their order, and returns where any of them has it go. muted is the
-// rule that mutes its last state. A rule that fails is told and counted, and takes nothing.
-func (r *router) ask(ctx context.Context, e outbox.Event, states []allo.Event) (targets []rules.Target, muted string) {
+// answer is what the rules say of the states of an event.
+type answer struct {
+	targets []rules.Target // where any of them has it go; if the last one is muted, where that has it go all the same
+	spared  []rules.Target // where another one has it go, if the last one is muted
+	muted   string         // the rule that mutes the last one
+}
+
+// ask asks the rules about the states of an event, in their order. A rule that fails is told and counted, and takes nothing.
+func (r *router) ask(ctx context.Context, e outbox.Event, states []allo.Event) answer {
 	file := r.rules()
 	log := r.log.With("event_id", e.ID, "event_kind", allo.Topic(e.Topic).Kind())
+	var targets []rules.Target
+	var decision rules.Decision // the last one
 	for i := range states {
-		decision := file.Route(&states[i], e.Received)
+		decision = file.Route(&states[i], e.Received)
 		for _, err := range decision.Errors {
 			r.metrics.rulesFailed.Inc()
 			log.WarnContext(ctx, "rule skipped", "err", err)
 		}
-		muted = decision.Muted
 		for _, target := range decision.Targets {
 			targets = rules.Add(targets, target)
 		}
 	}
-	return targets, muted
+	if decision.Muted == "" {
+		return answer{targets: targets}
+	}
+	a := answer{muted: decision.Muted}
+	for _, t := range targets {
+		if slices.ContainsFunc(decision.Targets, func(last rules.Target) bool { return last.Channel == t.Channel }) {
+			a.targets = append(a.targets, t)
+		} else {
+			a.spared = append(a.spared, t)
+		}
+	}
+	return a
 }
 
 // routes writes targets as the outbox keeps them.
@@ -361,7 +384,7 @@ func routes(targets []rules.Target) ([]outbox.Route, error) {
 
 // deliver decides where a call goes besides where it went. What a channel has it keeps, as strictly as any rule wants that
 // ever took it; what waits isn't posted where a rule mutes the call now.
-func (r *router) deliver(ctx context.Context, of *outbox.Decision, targets []rules.Target, muted string) error {
+func (r *router) deliver(ctx context.Context, of *outbox.Decision, a answer) error {
 	have, err := r.store.Deliveries(ctx, of.Event)
 	if err != nil {
 		return err
@@ -375,15 +398,18 @@ func (r *router) deliver(ctx context.Context, of *outbox.Decision, targets []rul
 	for _, c := range channels {
 		ids[c.Ref] = c.ID
 	}
-	wanted, err := routes(targets)
+	all, err := routes(slices.Concat(a.targets, a.spared))
 	if err != nil {
 		return err
 	}
-	for _, t := range wanted {
+	wanted := all[:len(a.targets)]
+	for i, t := range all {
 		is := func(d outbox.Delivery) bool { return d.Channel == t.Channel || d.Channel == ids[t.Channel] }
 		at := slices.IndexFunc(have, is)
 		if at < 0 {
-			of.Routes, of.Fate = append(of.Routes, t), outbox.Routed
+			if i < len(wanted) {
+				of.Routes, of.Fate = append(of.Routes, t), outbox.Routed
+			}
 			continue
 		}
 		for _, d := range have {
@@ -395,7 +421,7 @@ func (r *router) deliver(ctx context.Context, of *outbox.Decision, targets []rul
 			}
 		}
 	}
-	if muted == "" {
+	if a.muted == "" {
 		return nil
 	}
 	for _, d := range have {
@@ -403,7 +429,7 @@ func (r *router) deliver(ctx context.Context, of *outbox.Decision, targets []rul
 			of.Withdrawn = append(of.Withdrawn, d.ID)
 		}
 	}
-	if len(targets) == 0 && len(of.Withdrawn) > 0 {
+	if len(wanted) == 0 && len(of.Withdrawn) > 0 {
 		of.Fate = outbox.Muted
 	}
 	return nil

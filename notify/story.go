@@ -37,42 +37,51 @@ func storyOf(ctx context.Context, store *outbox.Store, log *slog.Logger, key str
 // known is what is known of it.
 func (s story) known() allo.Event { return allo.Fold(s.event, s.later...) }
 
-// states are what it has been by and by, from the time on at which it was told itself, as if all that was said had come in
-// the order in which it was said: each is unlike the one before it. They are at least one and at most statesMost, the latest
-// ones.
+// states are what it has been by and by, from the time on at which it was told itself first, as if all that was said had come
+// in the order in which it was said: each is unlike the one before it. They are at least one and at most statesMost, the
+// latest ones.
 func (s story) states() []allo.Event {
-	later, from := s.inOrder()
-	states := []allo.Event{allo.Fold(s.event, later[:from]...)}
-	for n := from + 1; n <= len(later); n++ {
-		if next := allo.Fold(s.event, later[:n]...); !next.Says(&states[len(states)-1]) {
+	said, first := s.inOrder()
+	states := []allo.Event{fold(said[:first])}
+	for n := first + 1; n <= len(said); n++ {
+		if next := fold(said[:n]); !next.Says(&states[len(states)-1]) {
 			states = append(states, next)
 		}
 	}
 	return states
 }
 
-// statesBy are those of the states that would be others if one thing had not been said.
-func (s story) statesBy(one allo.Event) []allo.Event {
-	later, from := s.inOrder()
-	at := slices.IndexFunc(later, func(e allo.Event) bool { return e.Order == one.Order })
-	var states []allo.Event
-	for n := max(at+1, from); n <= len(later); n++ {
-		with := allo.Fold(s.event, later[:n]...)
-		without := allo.Fold(s.event, slices.Delete(slices.Clone(later[:n]), at, at+1)...)
-		if !with.Says(&without) {
+// statesBy are those of the states that would be others if one thing had not been said, which is not all that was said, and,
+// if there are any, the last of all states. news reports whether that would be another, too.
+func (s story) statesBy(one allo.Event) (states []allo.Event, news bool) {
+	said, first := s.inOrder()
+	at := slices.IndexFunc(said, func(e allo.Event) bool { return e.Order == one.Order })
+	rest := slices.Delete(slices.Clone(said), at, at+1)
+	told := 1 + slices.IndexFunc(rest, s.tells)
+	for n := max(at+1, first); n <= len(said); n++ {
+		with, without := fold(said[:n]), fold(rest[:max(n-1, told)])
+		if news = !with.Says(&without); news || n == len(said) && len(states) > 0 {
 			states = append(states, with)
 		}
 	}
-	return states
+	return states, news
 }
 
-// inOrder is what was said later, in its order, and how much of that makes the first state.
-func (s story) inOrder() (later []allo.Event, first int) {
-	later = slices.SortedFunc(slices.Values(s.later), allo.InOrder)
-	for first < len(later) && allo.InOrder(later[first], s.event) < 0 {
-		first++
-	}
-	return later, max(first, len(later)-statesMost+1)
+// inOrder is all that was said, in its order, and how much of that makes the first state.
+func (s story) inOrder() (said []allo.Event, first int) {
+	said = append(slices.Clone(s.later), s.event)
+	slices.SortFunc(said, allo.InOrder)
+	first = 1 + slices.IndexFunc(said, s.tells)
+	return said, max(first, len(said)-statesMost+1)
+}
+
+// tells reports whether an event tells of the thing itself, rather than something about it.
+func (s story) tells(e allo.Event) bool { return e.Topic == s.event.Topic }
+
+// fold is what is known by some of what was said.
+func fold(said []allo.Event) allo.Event {
+	at := max(0, slices.IndexFunc(said, func(e allo.Event) bool { return e.Topic == allo.CallReceived }))
+	return allo.Fold(said[at], slices.Delete(slices.Clone(said), at, at+1)...)
 }
 
 // read reads a stored envelope.
