@@ -110,8 +110,8 @@ func (m *messages) followup(ctx context.Context, e *allo.Event, received time.Ti
 	if err != nil || len(event) == 0 {
 		return nil, err
 	}
-	answer := read(ctx, m.log, event[0])
-	return followup(&answer), nil
+	answer, err := Known(ctx, m.store, m.log, event[0])
+	return followup(&answer), err
 }
 
 // shown are items as a message shows them: with whom they mention by now and, of a call that stands alone, the path that it

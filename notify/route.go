@@ -291,7 +291,7 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 	if own.Routes, err = routes(answer.targets); err != nil {
 		return err
 	}
-	own.Touched, err = r.answered(ctx, own.Marks)
+	own.Touched, err = r.answered(ctx, d.Event, own.Marks)
 	d.Decisions = append(d.Decisions, own)
 	return err
 }
@@ -309,7 +309,7 @@ func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event
 	if news {
 		of.Retold = chain(&after)
 		var err error
-		if of.Touched, err = r.answered(ctx, of.Marks); err != nil {
+		if of.Touched, err = r.answered(ctx, of.Event, of.Marks); err != nil {
 			return err
 		}
 	}
@@ -500,7 +500,7 @@ const answerWindow = 7 * 24 * time.Hour
 const askedMost = 1000
 
 // answered returns the missed calls that an event with these marks answers, as the first that does.
-func (r *router) answered(ctx context.Context, marks []outbox.Mark) ([]int64, error) {
+func (r *router) answered(ctx context.Context, event int64, marks []outbox.Mark) ([]int64, error) {
 	at := slices.IndexFunc(marks, func(m outbox.Mark) bool { return len(m.Mark) > len(answering) && m.Mark[:len(answering)] == answering })
 	if at < 0 {
 		return nil, nil
@@ -517,7 +517,8 @@ func (r *router) answered(ctx context.Context, marks []outbox.Mark) ([]int64, er
 	}
 	var touched []int64
 	for _, q := range asked {
-		if !slices.ContainsFunc(answers, func(a outbox.Mark) bool { return !a.At.Before(q.At) && a.At.Before(m.At) }) {
+		first := func(a outbox.Mark) bool { return a.At.Before(m.At) || a.At.Equal(m.At) && a.Event < event }
+		if !slices.ContainsFunc(answers, func(a outbox.Mark) bool { return !a.At.Before(q.At) && first(a) }) {
 			touched = append(touched, q.Event)
 		}
 	}
