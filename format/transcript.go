@@ -26,16 +26,33 @@ func Transcript(it Item) []Message {
 		return nil
 	}
 	parts := split(said)
-	who := v.person(it.Event.Call.Customer(), "caller")
 	messages := make([]Message, len(parts))
 	for i, part := range parts {
-		title := "Transcript of the call with " + who
+		title := v.transcriptTitle()
 		if len(parts) > 1 {
 			title = fmt.Sprintf("%s, part %d of %d", title, i+1, len(parts))
 		}
 		messages[i] = transcriptMessage(Cut(title, 140, ellipsis), part)
 	}
 	return messages
+}
+
+// NoPart takes the place of a part of a transcript that became shorter once the part was to follow the call's message.
+func NoPart(it Item) Message {
+	it.Options.Mention = ""
+	title := Cut(newVoice(it).transcriptTitle(), 140, ellipsis)
+	const why = "It has become shorter: all of it stands further up."
+	return Message{
+		Text:   sentence(title) + "\n" + why,
+		Blocks: []slack.Block{rich(run{text: "📜 "}, run{text: title, bold: true}), rich(run{text: why})},
+	}
+}
+
+func (v voice) transcriptTitle() string {
+	if v.Event.Call == nil {
+		return "Transcript of the call"
+	}
+	return "Transcript of the call with " + v.person(v.Event.Call.Customer(), "caller")
 }
 
 // utterance is a speaker with words, or what of them fits in one message.

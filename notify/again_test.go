@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,11 +114,11 @@ rules:
 				t.Errorf("%v wait, want none", got)
 			}
 			r.archive("phone", false)
-			pass(5 * time.Minute)
+			pass(2 * time.Minute)
 			r.none("phone")
 			unmute(r)
 			r.accept(tagEvent("tag.added", 1, "both", 30))
-			pass(5 * time.Minute)
+			pass(2 * time.Minute)
 			r.none("phone")
 			r.only("other") // which never had it
 		})
@@ -130,7 +131,7 @@ rules:
 			r.only("other")
 			mute(r)
 			r.archive("phone", false)
-			pass(5 * time.Minute)
+			pass(2 * time.Minute)
 			r.none("phone")
 			if says := r.only("other"); !strings.Contains(says, "quiet") {
 				t.Errorf("what Slack has isn't kept up to date: %s", says)
@@ -179,7 +180,7 @@ rules:
 			r.accept(tagEvent("tag.removed", 1, "quiet", 20))
 			mute(r)
 			r.archive("phone", false)
-			pass(5 * time.Minute)
+			pass(2 * time.Minute)
 			r.only("phone")
 		})
 	})
@@ -291,6 +292,73 @@ func TestALateStricterRule(t *testing.T) {
 			open(r, "third", false)
 			r.none("support")
 		})
+	})
+}
+
+// A channel that rules name by its name and by its id is as strict as either.
+func TestTwoNamesAreAsStrictAsEither(t *testing.T) {
+	slack := fakeslack.New(fakeslack.Options{})
+	id := slack.AddChannel(fakeslack.Channel{Name: "support"}).ID
+	for _, c := range []struct{ open, private string }{{"#support", id}, {id, "#support"}} {
+		bubbleIn(t, c.private, func(t *testing.T) {
+			r := newRig(t, fmt.Sprintf(`rules:
+  - {name: open, match: {}, channel: "%s", continue: true}
+  - {name: private, match: {}, channel: "%s", redact: [numbers]}`, c.open, c.private), "support").start()
+			pass(time.Second)
+			r.accept(aCall(1, ""))
+			if says := r.only("support"); numberIn(says) {
+				t.Errorf("#support says %s", says)
+			}
+		})
+	}
+}
+
+// Of a transcript that became shorter what is left over says so, rather than the call once more.
+func TestATranscriptThatBecomesShorter(t *testing.T) {
+	for name, posted := range map[string]time.Duration{"while it is posted": 1500 * time.Millisecond, "later": time.Minute} {
+		bubbleIn(t, name, func(t *testing.T) {
+			r := newRig(t, `rules:
+  - {name: private, match: {topic: CALL_RECEIVED, tag: private}, channel: "#support", redact: [numbers]}
+  - {name: all, match: {}, channel: "#support", transcript: thread}`, "support").start()
+			r.accept(privateCall(1, ""))
+			pass(posted)
+			r.accept(strings.Replace(aCall(1, ""), `"data":{`, `"data":{"transcriptions":[{"source":"AGENT","text":"a short one"}],`, 1))
+			r.accept(tagEvent("tag.added", 1, "private", 59)) // which has all of it told anew
+			pass(time.Minute)
+			for i, p := range r.slack.Posts("support") {
+				if says := wholeText(p); numberIn(says) || strings.Contains(says, "case 1") != (i == 0) || strings.Contains(says, "a short one") != (i == 1) {
+					t.Errorf("message %d says %s", i, says)
+				}
+			}
+		})
+	}
+}
+
+// A part of a transcript whose blocks Slack refuses goes out as plain text, with all its words.
+func TestARefusedPartGoesAsPlainText(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, `rules: [{name: all, match: {}, channel: "#support", transcript: thread}]`, "support")
+		r.before(func(method string, form url.Values, w http.ResponseWriter) bool {
+			if method != "chat.postMessage" || form.Get("blocks") == "" || !strings.Contains(form.Get("text"), "Transcript") {
+				return false
+			}
+			_, _ = io.WriteString(w, `{"ok":false,"error":"invalid_blocks"}`)
+			return true
+		})
+		r.start().accept(privateCall(1, ""))
+		pass(time.Minute)
+		all := ""
+		for i, p := range r.slack.Posts("support") {
+			if (p.Blocks == nil) != (i > 0) {
+				t.Errorf("message %d has blocks: %s", i, p.Blocks)
+			}
+			all += p.Text
+		}
+		for i := range 60 {
+			if n := strings.Count(all, fmt.Sprintf("line %02d,", i)); n != 1 {
+				t.Errorf("line %d stands there %d times", i, n)
+			}
+		}
 	})
 }
 

@@ -182,6 +182,12 @@ func (m *messages) parts(ctx context.Context, it item) (n int) {
 func render(p *outbox.Post, items []format.Item) format.Message {
 	first := items[0]
 	switch {
+	case p.Deliveries[0].Part > 0:
+		m := part(first, p.Deliveries[0].Part)
+		if p.Form == outbox.Plain {
+			m.Blocks = nil
+		}
+		return m
 	case p.Form == outbox.Plain:
 		return format.Plain(first)
 	case len(items) > 1:
@@ -194,13 +200,16 @@ func render(p *outbox.Post, items []format.Item) format.Message {
 			m, _ = format.Digest(items)
 		}
 		return m
-	case p.Deliveries[0].Part > 0:
-		parts := format.Transcript(first)
-		if n := p.Deliveries[0].Part; n <= len(parts) {
-			return parts[n-1]
-		}
 	}
 	return format.Event(first)
+}
+
+// part makes the nth of the messages that follow that of a call.
+func part(it format.Item, n int) format.Message {
+	if parts := format.Transcript(it); n <= len(parts) {
+		return parts[n-1]
+	}
+	return format.NoPart(it)
 }
 
 // fits reports whether a post's message still holds all that the post does.

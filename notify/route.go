@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -287,8 +288,11 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 	default:
 		d.Fate = outbox.Unrouted
 	}
-	var err error
-	if own.Routes, err = routes(answer.targets); err != nil {
+	id, err := r.ids(ctx)
+	if err != nil {
+		return err
+	}
+	if own.Routes, err = routes(answer.targets, id); err != nil {
 		return err
 	}
 	own.Touched, err = r.answered(ctx, d.Event, own.Marks)
@@ -369,10 +373,32 @@ func (r *router) ask(ctx context.Context, e outbox.Event, states []allo.Event) a
 	return a
 }
 
-// routes writes targets as the outbox keeps them.
-func routes(targets []rules.Target) ([]outbox.Route, error) {
-	var all []outbox.Route
+// ids returns what tells the id of a channel that a rule names or, where Slack was not asked yet, the name.
+func (r *router) ids(ctx context.Context) (id func(ref string) string, err error) {
+	channels, err := r.store.Channels(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]string, len(channels))
+	for _, c := range channels {
+		ids[c.Ref] = c.ID
+	}
+	return func(ref string) string { return cmp.Or(ids[ref], ref) }, nil
+}
+
+// routes writes targets as the outbox keeps them. What is one channel by its name and by its id is one route, as strict as
+// either.
+func routes(targets []rules.Target, id func(ref string) string) ([]outbox.Route, error) {
+	var one []rules.Target
 	for _, t := range targets {
+		if at := slices.IndexFunc(one, func(o rules.Target) bool { return id(o.Channel) == id(t.Channel) }); at >= 0 {
+			one[at].Options = one[at].Options.Stricter(t.Options)
+			continue
+		}
+		one = append(one, t)
+	}
+	var all []outbox.Route
+	for _, t := range one {
 		options, err := json.Marshal(t.Options)
 		if err != nil {
 			return nil, fmt.Errorf("options of rule %q: %w", t.Rule, err)
@@ -389,22 +415,20 @@ func (r *router) deliver(ctx context.Context, of *outbox.Decision, a answer) err
 	if err != nil {
 		return err
 	}
-	// Read after the deliveries: what had a name for its channel then has its id by now.
-	channels, err := r.store.Channels(ctx)
+	id, err := r.ids(ctx) // after the deliveries: what had a name for its channel then has its id by now
 	if err != nil {
 		return err
 	}
-	ids := map[string]string{}
-	for _, c := range channels {
-		ids[c.Ref] = c.ID
-	}
-	all, err := routes(slices.Concat(a.targets, a.spared))
+	wanted, err := routes(a.targets, id)
 	if err != nil {
 		return err
 	}
-	wanted := all[:len(a.targets)]
-	for i, t := range all {
-		is := func(d outbox.Delivery) bool { return d.Channel == t.Channel || d.Channel == ids[t.Channel] }
+	spared, err := routes(a.spared, id)
+	if err != nil {
+		return err
+	}
+	for i, t := range slices.Concat(wanted, spared) {
+		is := func(d outbox.Delivery) bool { return id(d.Channel) == id(t.Channel) }
 		at := slices.IndexFunc(have, is)
 		if at < 0 {
 			if i < len(wanted) {
@@ -425,7 +449,7 @@ func (r *router) deliver(ctx context.Context, of *outbox.Decision, a answer) err
 		return nil
 	}
 	for _, d := range have {
-		if d.State == outbox.StateWaiting && !slices.ContainsFunc(wanted, func(t outbox.Route) bool { return d.Channel == t.Channel || d.Channel == ids[t.Channel] }) {
+		if d.State == outbox.StateWaiting && !slices.ContainsFunc(wanted, func(t outbox.Route) bool { return id(t.Channel) == id(d.Channel) }) {
 			of.Withdrawn = append(of.Withdrawn, d.ID)
 		}
 	}
