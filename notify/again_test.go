@@ -39,7 +39,7 @@ func (r *rig) archive(channel string, archived bool) {
 // replay sends again, elsewhere, what waits for a channel or was set aside there.
 func (r *rig) replay(from, to string) {
 	r.t.Helper()
-	if got, err := r.store.Replay(r.t.Context(), outbox.Selection{From: from, To: to}, time.Now()); err != nil || got.Sent != 1 {
+	if got, err := replay(r.t.Context(), r.store, outbox.Selection{From: from, To: to}, time.Now()); err != nil || got.Sent != 1 {
 		r.t.Fatalf("replay: %+v, %v; want one sent", got, err)
 	}
 	pass(5 * time.Second)
