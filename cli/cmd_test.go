@@ -133,7 +133,7 @@ func route(t *testing.T, s *outbox.Store, e outbox.Entry, rule string, channels 
 	for _, c := range channels {
 		d.Routes = append(d.Routes, outbox.Route{Channel: c, Rule: rule, Options: "{}"})
 	}
-	if _, err := s.Route(t.Context(), time.Now(), outbox.Routing{Event: id, Fate: outbox.Routed, Decisions: []outbox.Decision{d}}); err != nil {
+	if _, err := s.Route(t.Context(), time.Now(), nil, outbox.Routing{Event: id, Fate: outbox.Routed, Decisions: []outbox.Decision{d}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -148,7 +148,7 @@ func TestExplainStored(t *testing.T) {
 	add("c1", "#billing")
 	add("c2", "#sales")
 	add("c3")
-	if err := s.Resolve(t.Context(), time.Now(), outbox.Channel{Ref: "#billing", ID: "C0BILLING", Name: "billing"}); err != nil {
+	if err := s.Resolve(t.Context(), time.Now(), nil, outbox.Channel{Ref: "#billing", ID: "C0BILLING", Name: "billing"}); err != nil {
 		t.Fatal(err)
 	}
 	d.wants(true, []string{"explain", "-stored"}, "event 2", "#sales -> #billing", "event 3", "nowhere -> #billing", "3 events in the last 24h0m0s, 2 of them would go elsewhere")

@@ -226,7 +226,7 @@ func (d *directory) resolveOnce(ctx context.Context, ref string, p slackapi.Pati
 	}
 	known := outbox.Channel{Ref: ref, ID: channel.ID, Name: channel.Name}
 	before, _ := d.known(ref)
-	if err := d.store.Resolve(ctx, time.Now(), known, d.named()...); err != nil {
+	if err := d.store.Resolve(ctx, time.Now(), stricter, known, d.named()...); err != nil {
 		if errors.Is(err, outbox.ErrPosting) {
 			d.inherit(before, ref)
 		}

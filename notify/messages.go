@@ -35,6 +35,7 @@ type messages struct {
 type item struct {
 	outbox.Delivery
 	shown   format.Item
+	first   allo.Event // as it was told first
 	options rules.Options
 	broken  error // it can't be read: what panicked
 }
@@ -71,7 +72,9 @@ func (m *messages) readOne(ctx context.Context, it *item) error {
 	if err := json.Unmarshal([]byte(it.Options), &it.options); err != nil {
 		m.log.ErrorContext(ctx, "a stored delivery's options can't be read", "event_id", it.Event, "err", err)
 	}
-	event, err := Known(ctx, m.store, m.log, outbox.Event{ID: it.Event, Topic: it.Topic, Key: it.Key, Body: it.Body, Said: it.Said})
+	stored := outbox.Event{ID: it.Event, Topic: it.Topic, Key: it.Key, Body: it.Body, Said: it.Said}
+	it.first = read(ctx, m.log, stored)
+	event, err := known(ctx, m.store, m.log, stored, it.first)
 	if err != nil {
 		return err
 	}
@@ -157,9 +160,11 @@ func (m *messages) render(ctx context.Context, p *outbox.Post, items []item) (me
 		if shown, err = m.shown(ctx, items); err != nil {
 			return
 		}
-		if p.TS != "" && !fits(shown) {
-			err = errors.New("the digest would no longer hold all that it shows")
-			return
+		if len(shown) > 1 {
+			if shown = fitting(shown, items); shown == nil {
+				err = errors.New("a digest would no longer hold all that it shows")
+				return
+			}
 		}
 		made := render(p, shown)
 		message = slackapi.Message{ID: p.ID, Shown: m.restored.shown(p), Text: made.Text, Blocks: made.Blocks, Broadcast: fromCustomer(shown)}
@@ -191,17 +196,32 @@ func render(p *outbox.Post, items []format.Item) format.Message {
 	case p.Form == outbox.Plain:
 		return format.Plain(first)
 	case len(items) > 1:
-		m, n := format.Digest(items)
-		if n < len(items) {
-			// What became known since the post was begun made it too long: then that is left out.
-			for i := range items {
-				items[i].Known = format.Known{Before: items[i].Known.Before, FirstSight: items[i].Known.FirstSight}
-			}
-			m, _ = format.Digest(items)
-		}
+		m, _ := format.Digest(items)
 		return m
 	}
 	return format.Event(first)
+}
+
+// fitting returns what a digest shows so that it holds all of it. What became known since it was begun may have made it too
+// long: then what is known around the events is left out, and then all that was said of them later; never what is to be
+// kept back. It is nil if even that doesn't fit.
+func fitting(shown []format.Item, items []item) []format.Item {
+	if fits(shown) {
+		return shown
+	}
+	for i := range shown {
+		shown[i].Known = format.Known{Before: shown[i].Known.Before, FirstSight: shown[i].Known.FirstSight}
+	}
+	if fits(shown) {
+		return shown
+	}
+	for i := range shown {
+		shown[i].Event = items[i].first
+	}
+	if fits(shown) {
+		return shown
+	}
+	return nil
 }
 
 // part makes the nth of the messages that follow that of a call.
@@ -212,11 +232,8 @@ func part(it format.Item, n int) format.Message {
 	return format.NoPart(it)
 }
 
-// fits reports whether a post's message still holds all that the post does.
+// fits reports whether a digest holds all items.
 func fits(items []format.Item) bool {
-	if len(items) < 2 {
-		return true
-	}
 	_, n := format.Digest(items)
 	return n == len(items)
 }

@@ -184,7 +184,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.ctx = ctx
 	n.mu.Unlock()
 	n.group.Go(func() { n.directory.preparing(ctx, n.renamed) })
-	updater := updater{store: n.store, slack: n.slack, channels: n.directory, messages: n.messages, metrics: n.metrics, log: n.log, wanted: n.updates}
+	updater := updater{store: n.store, slack: n.slack, channels: n.directory, messages: n.messages, metrics: n.metrics, log: n.log, wake: n.wake, wanted: n.updates}
 	n.group.Go(func() { updater.run(ctx) })
 	watcher := watcher{
 		store: n.store, rules: n.rules.Load, channels: n.directory, troubles: n.troubles, silence: &n.silence, metrics: n.metrics, log: n.log,

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,7 +134,7 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 	for i, d := range batch {
 		routings[i] = d.Routing
 	}
-	effects, err := r.store.Route(ctx, now, routings...)
+	effects, err := r.store.Route(ctx, now, stricter, routings...)
 	if err == nil {
 		for i, effect := range effects {
 			r.tell(ctx, batch[i], effect)
@@ -288,13 +287,10 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 	default:
 		d.Fate = outbox.Unrouted
 	}
-	id, err := r.ids(ctx)
-	if err != nil {
+	if err := answer.decide(&own); err != nil {
 		return err
 	}
-	if own.Routes, err = routes(answer.targets, id); err != nil {
-		return err
-	}
+	var err error
 	own.Touched, err = r.answered(ctx, d.Event, own.Marks)
 	d.Decisions = append(d.Decisions, own)
 	return err
@@ -309,22 +305,22 @@ func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event
 		return nil
 	}
 	after := with.known()
-	of := outbox.Decision{Event: s.first.ID, Marks: marks(&after, s.first.Received)}
+	of := outbox.Decision{Event: s.first.ID, Marks: marks(&after, s.first.Received), Quiet: !news}
 	if news {
 		of.Retold = chain(&after)
+		before := s.known().Call
+		of.Parts = !slices.Equal(before.Transcript, after.Call.Transcript) || before.TranscriptText != after.Call.TranscriptText
 		var err error
 		if of.Touched, err = r.answered(ctx, of.Event, of.Marks); err != nil {
 			return err
 		}
 	}
 	if now.Sub(since(&after, s.first.Received)) <= rulesAsked {
-		if err := r.deliver(ctx, &of, r.ask(ctx, *s.first, states)); err != nil {
+		if err := r.ask(ctx, *s.first, states).decide(&of); err != nil {
 			return err
 		}
 	}
-	if news || len(of.Routes)+len(of.Options)+len(of.Withdrawn) > 0 {
-		d.Decisions = append(d.Decisions, of)
-	}
+	d.Decisions = append(d.Decisions, of)
 	return nil
 }
 
@@ -341,6 +337,16 @@ type answer struct {
 	targets []rules.Target // where any of them has it go; if the last one is muted, where that has it go all the same
 	spared  []rules.Target // where another one has it go, if the last one is muted
 	muted   string         // the rule that mutes the last one
+}
+
+// decide writes it into a decision.
+func (a answer) decide(d *outbox.Decision) (err error) {
+	d.Muted = a.muted != ""
+	if d.Routes, err = routes(a.targets); err != nil {
+		return err
+	}
+	d.Spared, err = routes(a.spared)
+	return err
 }
 
 // ask asks the rules about the states of an event, in their order. A rule that fails is told and counted, and takes nothing.
@@ -373,32 +379,10 @@ func (r *router) ask(ctx context.Context, e outbox.Event, states []allo.Event) a
 	return a
 }
 
-// ids returns what tells the id of a channel that a rule names or, where Slack was not asked yet, the name.
-func (r *router) ids(ctx context.Context) (id func(ref string) string, err error) {
-	channels, err := r.store.Channels(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ids := make(map[string]string, len(channels))
-	for _, c := range channels {
-		ids[c.Ref] = c.ID
-	}
-	return func(ref string) string { return cmp.Or(ids[ref], ref) }, nil
-}
-
-// routes writes targets as the outbox keeps them. What is one channel by its name and by its id is one route, as strict as
-// either.
-func routes(targets []rules.Target, id func(ref string) string) ([]outbox.Route, error) {
-	var one []rules.Target
-	for _, t := range targets {
-		if at := slices.IndexFunc(one, func(o rules.Target) bool { return id(o.Channel) == id(t.Channel) }); at >= 0 {
-			one[at].Options = one[at].Options.Stricter(t.Options)
-			continue
-		}
-		one = append(one, t)
-	}
+// routes writes targets as the outbox keeps them.
+func routes(targets []rules.Target) ([]outbox.Route, error) {
 	var all []outbox.Route
-	for _, t := range one {
+	for _, t := range targets {
 		options, err := json.Marshal(t.Options)
 		if err != nil {
 			return nil, fmt.Errorf("options of rule %q: %w", t.Rule, err)
@@ -406,74 +390,6 @@ func routes(targets []rules.Target, id func(ref string) string) ([]outbox.Route,
 		all = append(all, outbox.Route{Channel: t.Channel, Rule: t.Rule, Options: string(options)})
 	}
 	return all, nil
-}
-
-// deliver decides where a call goes besides where it went. What a channel has it keeps, as strictly as any rule wants that
-// ever took it; what waits isn't posted where a rule mutes the call now.
-func (r *router) deliver(ctx context.Context, of *outbox.Decision, a answer) error {
-	have, err := r.store.Deliveries(ctx, of.Event)
-	if err != nil {
-		return err
-	}
-	id, err := r.ids(ctx) // after the deliveries: what had a name for its channel then has its id by now
-	if err != nil {
-		return err
-	}
-	wanted, err := routes(a.targets, id)
-	if err != nil {
-		return err
-	}
-	spared, err := routes(a.spared, id)
-	if err != nil {
-		return err
-	}
-	for i, t := range slices.Concat(wanted, spared) {
-		is := func(d outbox.Delivery) bool { return id(d.Channel) == id(t.Channel) }
-		at := slices.IndexFunc(have, is)
-		if at < 0 {
-			if i < len(wanted) {
-				of.Routes, of.Fate = append(of.Routes, t), outbox.Routed
-			}
-			continue
-		}
-		for _, d := range have {
-			// What was moved elsewhere by hand is as strict as where it came from.
-			if is(d) || have[at].State == outbox.StateMoved && d.Rule == have[at].Rule {
-				if err := tighten(of, d, t.Options); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	if a.muted == "" {
-		return nil
-	}
-	for _, d := range have {
-		if d.State == outbox.StateWaiting && !slices.ContainsFunc(wanted, func(t outbox.Route) bool { return id(t.Channel) == id(d.Channel) }) {
-			of.Withdrawn = append(of.Withdrawn, d.ID)
-		}
-	}
-	if len(wanted) == 0 && len(of.Withdrawn) > 0 {
-		of.Fate = outbox.Muted
-	}
-	return nil
-}
-
-// tighten decides that a delivery is as strict as another rule wants it, too.
-func tighten(of *outbox.Decision, d outbox.Delivery, by string) error {
-	known := d.Options
-	if changed, ok := of.Options[d.ID]; ok {
-		known = changed
-	}
-	options, err := stricter(known, by)
-	if err != nil || options == known {
-		return err
-	}
-	if of.Options == nil {
-		of.Options = map[int64]string{}
-	}
-	of.Options[d.ID] = options
-	return nil
 }
 
 // stricter returns a delivery's options with all that others keep back.

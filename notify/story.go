@@ -93,7 +93,11 @@ func read(ctx context.Context, log *slog.Logger, e outbox.Event) allo.Event {
 
 // Known is what is known of a stored event.
 func Known(ctx context.Context, store *outbox.Store, log *slog.Logger, e outbox.Event) (allo.Event, error) {
-	event := read(ctx, log, e)
+	return known(ctx, store, log, e, read(ctx, log, e))
+}
+
+// known is what is known of a stored event that was read.
+func known(ctx context.Context, store *outbox.Store, log *slog.Logger, e outbox.Event, event allo.Event) (allo.Event, error) {
 	if event.Topic != allo.CallReceived {
 		return event, nil
 	}

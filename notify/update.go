@@ -27,6 +27,7 @@ type updater struct {
 	messages *messages
 	metrics  *Metrics
 	log      *slog.Logger
+	wake     func(channel string)
 	wanted   <-chan struct{} // something is to be updated
 }
 
@@ -84,7 +85,7 @@ func (u *updater) begin(ctx context.Context, going map[string]bool, update func(
 func (u *updater) update(ctx context.Context, one outbox.Update) error {
 	var err error
 	var p *outbox.Post
-	dropped := ""
+	dropped, parts := "", 0
 	o := u.slack.Ask(ctx, slackapi.Updating, slackapi.Patience{For: updateMost}, func(ctx context.Context) slackapi.Outcome {
 		// Only now, as the wait for Slack may be long.
 		if p, err = u.store.SentPost(ctx, one.Post); err != nil || p == nil || len(p.Deliveries) == 0 {
@@ -93,6 +94,9 @@ func (u *updater) update(ctx context.Context, one outbox.Update) error {
 		var items []item
 		if items, err = u.messages.read(ctx, p.Deliveries, nil); err != nil {
 			return slackapi.Outcome{Kind: slackapi.NotAsked}
+		}
+		if len(items) == 1 {
+			parts = u.messages.parts(ctx, items[0])
 		}
 		m, unmade := u.messages.render(ctx, p, items)
 		if unmade != nil {
@@ -116,5 +120,10 @@ func (u *updater) update(ctx context.Context, one outbox.Update) error {
 	if dropped != "" {
 		u.log.WarnContext(ctx, "update dropped; the message stays as it is", "event_id", p.Deliveries[0].Event, "channel", u.channels.name(p.Channel), "err", dropped)
 	}
-	return u.store.Updated(ctx, one)
+	if parts == 0 {
+		return u.store.Updated(ctx, one, nil, 0, time.Now())
+	}
+	err = u.store.Updated(ctx, one, p, parts, time.Now())
+	u.wake(p.Channel) // a transcript that came later
+	return err
 }

@@ -22,9 +22,9 @@ var ErrPosting = errors.New("slack may have a message in the channel that had th
 // id, keeping its order: also what waits for the id that the reference stood for before, as a channel that was made anew
 // has another, unless one of the others stands for either: names that change places move nothing. What the channel has already, under another of its
 // names, it doesn't get again; a channel that has another one in its place keeps a row of what went there. The error is ErrPosting if what waits can't be moved yet; then nothing is changed.
-func (s *Store) Resolve(ctx context.Context, now time.Time, c Channel, others ...string) error {
+func (s *Store) Resolve(ctx context.Context, now time.Time, stricter Stricter, c Channel, others ...string) error {
 	err := s.writer.do(ctx, func(t *tx) error {
-		if err := succeed(t, c, others, millis(now)); err != nil {
+		if err := succeed(t, c, others, stricter, millis(now)); err != nil {
 			return err
 		}
 		if err := t.exec(`INSERT INTO channels (ref, id, name) VALUES (?, ?, ?) ON CONFLICT (ref) DO UPDATE SET id = excluded.id, name = excluded.name`,
@@ -34,7 +34,7 @@ func (s *Store) Resolve(ctx context.Context, now time.Time, c Channel, others ..
 		if c.Ref == c.ID {
 			return nil
 		}
-		return move(t, c.Ref, c.ID)
+		return move(t, c.Ref, c.ID, stricter)
 	})
 	if err != nil {
 		return fmt.Errorf("recording channel %s: %w", c.Ref, err)
@@ -44,7 +44,7 @@ func (s *Store) Resolve(ctx context.Context, now time.Time, c Channel, others ..
 
 // succeed moves to a channel what is on its way to the one that had its name before. If another reference stands for
 // either, by another name or by its id, nothing is moved.
-func succeed(t *tx, c Channel, others []string, now int64) error {
+func succeed(t *tx, c Channel, others []string, stricter Stricter, now int64) error {
 	var before string
 	known, err := t.scan(`SELECT id FROM channels WHERE ref = ?`, []any{c.Ref}, &before)
 	if err != nil || !known || before == c.ID {
@@ -69,12 +69,15 @@ func succeed(t *tx, c Channel, others []string, now int64) error {
 			return err
 		}
 	}
-	return leave(t, before, c.ID, now)
+	return leave(t, before, c.ID, stricter, now)
 }
 
 // move lets what waits, or is set aside, for one channel wait for another, in its place, and keep what it was spared. What a
 // part follows is not there.
-func move(t *tx, from, to string) error {
+func move(t *tx, from, to string, stricter Stricter) error {
+	if err := both(t, from, to, stricter); err != nil {
+		return err
+	}
 	for _, query := range []string{
 		// What was sent to the first by hand since the other was spared it.
 		`DELETE FROM deliveries WHERE channel = ?2 AND state IN ('moved', 'withdrawn') AND EXISTS (SELECT 1 FROM deliveries o
@@ -94,8 +97,38 @@ func move(t *tx, from, to string) error {
 	return nil
 }
 
+// both has what waits for two channels, or is in one of them already, keep back in either what it does in the other: one of
+// the two is left.
+func both(t *tx, from, to string, stricter Stricter) error {
+	events, err := t.ids(`SELECT d.event FROM deliveries d JOIN deliveries o ON o.event = d.event AND o.part = 0 AND o.channel = ?2 WHERE d.channel = ?1 AND d.part = 0 AND d.state = 'waiting'
+		UNION ALL SELECT d.event FROM deliveries d JOIN deliveries o ON o.event = d.event AND o.part = 0 AND o.channel = ?2 WHERE d.channel = ?1 AND d.part = 0 AND d.state = 'aside'`, from, to)
+	if err != nil {
+		return err
+	}
+	for _, event := range events {
+		changed := false
+		for _, pair := range [][2]string{{from, to}, {to, from}} {
+			var options string
+			if _, err := t.scan(`SELECT options FROM deliveries WHERE event = ? AND part = 0 AND channel = ?`, []any{event, pair[0]}, &options); err != nil {
+				return err
+			}
+			more, err := keepBack(t, event, pair[1], options, stricter)
+			if err != nil {
+				return err
+			}
+			changed = changed || more
+		}
+		if changed {
+			if _, err := renewed(t, event, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // leave has a channel keep a row of each event that waits there, or is set aside, and is to go to another channel.
-func leave(t *tx, from, to string, now int64) error {
+func leave(t *tx, from, to string, stricter Stricter, now int64) error {
 	type key struct {
 		event int64
 		part  int
@@ -123,7 +156,7 @@ func leave(t *tx, from, to string, now int64) error {
 			return err
 		}
 	}
-	if err := move(t, from, to); err != nil {
+	if err := move(t, from, to, stricter); err != nil {
 		return err
 	}
 	for _, k := range all {

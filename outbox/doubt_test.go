@@ -142,7 +142,7 @@ func TestANameThatChangesItsID(t *testing.T) {
 			mustSettle(t, s, take(t, s, "C1", 1), Transition{Fate: Aside, Reason: "no"}, Tick{At: start})
 			p := take(t, s, "C1", 1)
 			mustSettle(t, s, p, c.to, Tick{At: start})
-			err := s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C2", Name: "a"})
+			err := s.Resolve(ctx, start, strictest, Channel{Ref: "#a", ID: "C2", Name: "a"})
 			if errors.Is(err, ErrPosting) != c.waits || err != nil && !c.waits {
 				t.Fatalf("resolved: %v, want ErrPosting: %v", err, c.waits)
 			}
@@ -212,7 +212,7 @@ func TestWhatBecomesKnownWhileAPostIsBegun(t *testing.T) {
 			mustAdd(t, s, answer)
 		}, 1},
 		{"other options", func(t *testing.T, s *Store, asked int64) {
-			mustDecide(t, s, Decision{Event: asked, Options: map[int64]string{deliveries(t, s, asked)[0].ID: "redacted"}})
+			mustDecide(t, s, Decision{Event: asked, Spared: redact("C1")})
 		}, 1},
 		// What is in its thread is read when it is rendered, after this.
 		{"what its message tells of", func(t *testing.T, s *Store, _ int64) { mustAdd(t, s, chain("2", time.Minute)) }, 0},

@@ -115,14 +115,14 @@ func TestWhatANameWasSpared(t *testing.T) {
 			mustReplay(t, s, Selection{From: "#a", To: "C9"}, 1)
 		}, "C1 moved, C9 waiting"},
 		{"withdrawn", func(t *testing.T, s *Store, event int64) {
-			mustDecide(t, s, Decision{Event: event, Withdrawn: []int64{deliveries(t, s, event)[0].ID}})
+			mustDecide(t, s, Decision{Event: event, Muted: true})
 		}, "C1 withdrawn"},
 		{"moved, and added by the id since", func(t *testing.T, s *Store, event int64) {
 			mustReplay(t, s, Selection{From: "#a", To: "C9"}, 1)
 			mustDecide(t, s, Decision{Event: event, Routes: routes("C1")})
 		}, "#a moved, C9 waiting, C1 waiting"},
 		{"moved by the id, and added by the name since", func(t *testing.T, s *Store, event int64) {
-			mustDecide(t, s, Decision{Event: event, Routes: routes("C1"), Withdrawn: []int64{deliveries(t, s, event)[0].ID}})
+			mustDecide(t, s, Decision{Event: event, Routes: routes("C1"), Muted: true})
 			mustReplay(t, s, Selection{From: "C1", To: "C9"}, 1)
 		}, "#a withdrawn, C1 moved, C9 waiting"},
 		{"sent by hand to the name of the channel where it was", func(t *testing.T, s *Store, event int64) {
@@ -132,7 +132,7 @@ func TestWhatANameWasSpared(t *testing.T) {
 		{"sent by hand to the name of a channel that was spared it", func(t *testing.T, s *Store, event int64) {
 			mustReplay(t, s, Selection{From: "#a", To: "C9"}, 1)
 			mustDecide(t, s, Decision{Event: event, Routes: routes("C1")})
-			mustDecide(t, s, Decision{Event: event, Withdrawn: []int64{deliveries(t, s, event)[2].ID}})
+			mustDecide(t, s, Decision{Event: event, Routes: routes("C9"), Muted: true})
 			mustReplay(t, s, Selection{From: "C9", To: "#a"}, 1)
 		}, "C9 moved, C1 waiting"},
 	} {
@@ -168,7 +168,7 @@ func TestPurgeTakesWhatWasMovedWithItsEvent(t *testing.T) {
 	event := mustAdd(t, s, call("1", "C1", "C2")).ID
 	list := deliveries(t, s, event)
 	mustReplay(t, s, Selection{IDs: []int64{list[1].ID}, To: "C9"}, 1)
-	mustDecide(t, s, Decision{Event: event, Withdrawn: []int64{list[0].ID}})
+	mustDecide(t, s, Decision{Event: event, Routes: routes("C9"), Muted: true})
 	if got, want := states(t, s, event), "C1 withdrawn, C2 moved, C9 waiting"; got != want {
 		t.Fatalf("it is in %s; want %s", got, want)
 	}
@@ -176,7 +176,7 @@ func TestPurgeTakesWhatWasMovedWithItsEvent(t *testing.T) {
 	if got := len(deliveries(t, s, event)); got != 3 {
 		t.Errorf("%d deliveries are left, want all: one waits", got)
 	}
-	mustDecide(t, s, Decision{Event: event, Withdrawn: []int64{deliveries(t, s, event)[2].ID}})
+	mustDecide(t, s, Decision{Event: event, Muted: true})
 	mustPurge(t, s, start.Add(time.Hour), 2)
 	var rows int
 	if err := s.db.QueryRow(`SELECT count(*) FROM deliveries`).Scan(&rows); err != nil || rows != 0 {

@@ -35,6 +35,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type given struct {
 	Entry
 	Decision
+	Fate    EventFate // "" is Routed or Unrouted
 	Thread  Thread
 	Subject Subject
 }
@@ -59,13 +60,26 @@ func routes(channels ...string) []Route {
 	return all
 }
 
+// strictest is a Stricter.
+func strictest(options, than string) (string, error) {
+	if than == "redacted" {
+		return than, nil
+	}
+	return options, nil
+}
+
+// redact is a route with options that keep something back.
+func redact(channel string) []Route {
+	return []Route{{Channel: channel, Rule: "r", Options: "redacted"}}
+}
+
 // routing is what was decided of an event that stands for itself.
 func (g given) routing(event int64) Routing {
 	d := g.Decision
 	d.Event = event
-	r := Routing{Event: event, Fate: d.Fate, Thread: g.Thread, Subject: g.Subject, Decisions: []Decision{d}}
+	r := Routing{Event: event, Fate: g.Fate, Thread: g.Thread, Subject: g.Subject, Decisions: []Decision{d}}
 	switch {
-	case d.Fate != "":
+	case g.Fate != "":
 	case len(d.Routes) > 0:
 		r.Fate = Routed
 	default:
@@ -80,7 +94,7 @@ func addTo(ctx context.Context, s *Store, g given) (added, error) {
 	if err != nil || duplicate {
 		return added{Duplicate: duplicate}, err
 	}
-	effects, err := s.Route(ctx, g.Received, g.routing(id))
+	effects, err := s.Route(ctx, g.Received, strictest, g.routing(id))
 	if err != nil {
 		return added{}, err
 	}
@@ -107,7 +121,7 @@ func mustAppend(t testing.TB, s *Store, e Entry) int64 {
 
 func mustRoute(t testing.TB, s *Store, all ...Routing) []Effect {
 	t.Helper()
-	effects, err := s.Route(t.Context(), start, all...)
+	effects, err := s.Route(t.Context(), start, strictest, all...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +162,7 @@ func states(t testing.TB, s *Store, event int64) string {
 
 func mustResolve(t testing.TB, s *Store, c Channel, others ...string) {
 	t.Helper()
-	if err := s.Resolve(t.Context(), start, c, others...); err != nil {
+	if err := s.Resolve(t.Context(), start, strictest, c, others...); err != nil {
 		t.Fatal(err)
 	}
 }

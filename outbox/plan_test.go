@@ -21,8 +21,8 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 	e = chain("1", 0)
 	e.Saying, e.Subject = "y", Subject{"s", "2", false}
 	mustAdd(t, s, e)
-	mustDecide(t, s, Decision{Event: first, Fate: Routed, Touched: []int64{first}, Marks: []Mark{{Mark: "m", At: start}}, Routes: routes("C2"),
-		Options: map[int64]string{1: "{}"}, Withdrawn: []int64{2}})
+	mustDecide(t, s, Decision{Event: first, Touched: []int64{first}, Marks: []Mark{{Mark: "m", At: start}}, Routes: routes("C2"),
+		Spared: redact("C1"), Muted: true})
 	p := post(t, s, 1, 0, Shown{})
 	mustSettle(t, s, p, Transition{Form: Plain, Tries: 1, Reason: "no", Top: true}, Tick{At: start})
 	mustSettle(t, s, p, Transition{Fate: Sent, Shown: Shown{TS: "1.0", Parts: 1}}, Tick{At: start})
@@ -33,8 +33,8 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 		mustSettle(t, s, post(t, s, 1, 0, Shown{}), Transition{Fate: fate, Reason: "no"}, Tick{At: start})
 	}
 	steps := []error{
-		s.Tell(ctx, "C1"), s.Updated(ctx, Update{}), s.Pause(ctx, start),
-		s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C1"}), s.Resolve(ctx, start, Channel{Ref: "#a", ID: "C3"}),
+		s.Tell(ctx, "C1"), s.Updated(ctx, Update{}, nil, 0, start), s.Pause(ctx, start),
+		s.Resolve(ctx, start, strictest, Channel{Ref: "#a", ID: "C1"}), s.Resolve(ctx, start, strictest, Channel{Ref: "#a", ID: "C3"}),
 	}
 	for _, to := range []string{"", "C4"} {
 		_, err := replayNow(ctx, s, Selection{From: "C3", To: to}, start)

@@ -70,7 +70,7 @@ func TestNothingOfAPersonOutlivesItsTime(t *testing.T) {
 	event := mustAdd(t, s, e).ID
 	list := deliveries(t, s, event)
 	mustReplay(t, s, Selection{IDs: []int64{list[1].ID}, To: "C4"}, 1)
-	mustDecide(t, s, Decision{Event: event, Marks: e.Marks, Withdrawn: []int64{list[2].ID, deliveries(t, s, event)[3].ID}})
+	mustDecide(t, s, Decision{Event: event, Marks: e.Marks, Routes: routes("C1"), Muted: true})
 	tag := call("tag").Entry
 	tag.About = e.Key.Key
 	mustRoute(t, s, Routing{Event: mustAppend(t, s, tag), Fate: Amended, Decisions: []Decision{{Event: event, Marks: e.Marks}}})

@@ -31,15 +31,15 @@ const (
 // something new is known of it: then the messages that show it have something new to say.
 type Decision struct {
 	Event  int64
-	Fate   EventFate // of one that was routed before; "" is as it was
-	Marks  []Mark    // all that it has
-	Retold string    // the thread whose first message tells of the event, as of all that have its key for a mark; "" is none
+	Marks  []Mark // all that it has
+	Retold string // the thread whose first message tells of the event, as of all that have its key for a mark; "" is none
 	// Touched are other events whose messages have something new to say.
 	Touched []int64
-	Routes  []Route // where it is to wait, if the channel never had it
-	// Options are those of deliveries that it has already, by their ids: they become other ones, also of what follows them.
-	Options   map[int64]string
-	Withdrawn []int64 // deliveries that are not to be posted, if they still wait
+	Routes  []Route // where it is to wait, if the channel never had it; one that has it keeps back what these options do, too
+	Spared  []Route // where it isn't to wait; a channel that has it all the same keeps back what these options do, too
+	Quiet   bool    // nothing new is known: messages stay as they are, unless they are to keep more back
+	Parts   bool    // what follows its messages has something new to say, too
+	Muted   bool    // what still waits for other channels than those of Routes isn't to be posted
 }
 
 // Thread is what an event belongs to.
@@ -73,12 +73,12 @@ type Effect struct {
 
 // Route commits what was decided about events, and that they are routed, all or none. What was routed before is left
 // alone, so that the same may be committed twice.
-func (s *Store) Route(ctx context.Context, now time.Time, all ...Routing) ([]Effect, error) {
+func (s *Store) Route(ctx context.Context, now time.Time, stricter Stricter, all ...Routing) ([]Effect, error) {
 	var done []Effect
 	err := s.writer.do(ctx, func(t *tx) error {
 		done = done[:0]
 		for _, r := range all {
-			one, err := route(t, r, millis(now))
+			one, err := route(t, r, stricter, millis(now))
 			if err != nil {
 				return err
 			}
@@ -92,7 +92,7 @@ func (s *Store) Route(ctx context.Context, now time.Time, all ...Routing) ([]Eff
 	return done, nil
 }
 
-func route(t *tx, r Routing, now int64) (Effect, error) {
+func route(t *tx, r Routing, stricter Stricter, now int64) (Effect, error) {
 	n, err := t.changed(`UPDATE events SET routed = 1 WHERE id = ? AND routed = 0`, r.Event)
 	if err != nil || n == 0 {
 		return Effect{}, err
@@ -115,7 +115,7 @@ func route(t *tx, r Routing, now int64) (Effect, error) {
 		return Effect{}, err
 	}
 	for _, d := range r.Decisions {
-		if err := decide(t, d, d.Event == r.Event, now, &done); err != nil {
+		if err := decide(t, d, d.Event == r.Event, stricter, now, &done); err != nil {
 			return Effect{}, err
 		}
 	}
@@ -143,9 +143,9 @@ func learn(t *tx, r Routing, now int64) error {
 }
 
 // decide writes a decision; first says that the event was not routed before.
-func decide(t *tx, d Decision, first bool, now int64, done *Effect) error {
+func decide(t *tx, d Decision, first bool, stricter Stricter, now int64, done *Effect) error {
 	if !first {
-		if err := renew(t, d); err != nil {
+		if err := t.exec(`DELETE FROM marks WHERE event = ?`, d.Event); err != nil {
 			return err
 		}
 	}
@@ -154,75 +154,52 @@ func decide(t *tx, d Decision, first bool, now int64, done *Effect) error {
 			return err
 		}
 	}
-	for id, options := range d.Options {
-		if err := t.exec(`UPDATE deliveries SET options = ?1 WHERE event = ?2 AND channel = (SELECT channel FROM deliveries WHERE id = ?3 AND event = ?2)`, options, d.Event, id); err != nil {
-			return err
-		}
-	}
-	for _, id := range d.Withdrawn {
-		if err := t.exec(`UPDATE deliveries SET state = 'withdrawn', at = ? WHERE id = ? AND event = ? AND state = 'waiting'`, now, id, d.Event); err != nil {
-			return err
-		}
-	}
-	channels, err := deliver(t, d.Event, d.Routes, now)
+	added, changed, err := deliver(t, d, stricter, now)
 	if err != nil {
 		return err
 	}
-	done.Channels = append(done.Channels, channels...)
-	return tell(t, d, first, done)
-}
-
-// renew makes room for what is known by now of an event that was routed before.
-func renew(t *tx, d Decision) error {
-	if d.Fate != "" {
-		if err := t.exec(`UPDATE routings SET fate = ? WHERE event = ?`, string(d.Fate), d.Event); err != nil {
+	done.Channels = append(done.Channels, added...)
+	if !first {
+		if err := again(t, d, len(added) > 0, now); err != nil {
 			return err
 		}
 	}
-	return t.exec(`DELETE FROM marks WHERE event = ?`, d.Event)
+	return tell(t, d, first, changed, done)
 }
 
-// deliver lets an event wait for channels; it returns those that never had it.
-func deliver(t *tx, event int64, routes []Route, now int64) ([]string, error) {
-	var channels []string
-	for _, d := range routes {
-		// Inside the transaction: between two of them Slack may have told the channel's id.
-		channel, err := idOf(t, d.Channel)
+// again withdraws what a rule mutes by now of an event that was routed before, and keeps what became of it.
+func again(t *tx, d Decision, added bool, now int64) error {
+	fate := Routed
+	if d.Muted {
+		withdrawn, left, err := withdraw(t, d, now)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		// Two names for one channel: it never gets an event twice.
-		n, err := t.changed(`INSERT INTO deliveries (event, channel, rule, options, state, at) VALUES (?, ?, ?, ?, 'waiting', ?)
-			ON CONFLICT (event, channel, part) DO NOTHING`, event, channel, d.Rule, d.Options, now)
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			channels = append(channels, channel)
+		if withdrawn > 0 && !left {
+			added, fate = true, Muted
 		}
 	}
-	return channels, nil
+	if !added {
+		return nil
+	}
+	return t.exec(`UPDATE routings SET fate = ? WHERE event = ?`, string(fate), d.Event)
 }
 
 // tell notes which messages have something new to say: those that show the event if there is news of it or other options,
 // those that show the others that it means something for, and those that tell of all that is in its thread. What is on its
 // way to Slack is told anew once it is there. What follows a message in its thread is told anew only if it may show less
 // than it does.
-func tell(t *tx, d Decision, first bool, done *Effect) error {
+func tell(t *tx, d Decision, first, strict bool, done *Effect) error {
 	touched := d.Touched
-	if !first {
+	if !first && (!d.Quiet || strict) {
 		touched = append([]int64{d.Event}, touched...)
 	}
 	for _, event := range touched {
-		if err := t.exec(`UPDATE routings SET known = known + 1 WHERE event = ?`, event); err != nil {
-			return err
-		}
-		n, err := t.changed(`INSERT INTO updates (post, turn) SELECT DISTINCT post, 1 FROM deliveries WHERE event = ? AND post IS NOT NULL AND (part = 0 OR ?) `+newTurn,
-			event, event == d.Event && len(d.Options) > 0)
+		n, err := renewed(t, event, (strict || d.Parts) && event == d.Event)
 		if err != nil {
 			return err
 		}
-		done.Updates = done.Updates || n > 0
+		done.Updates = done.Updates || n
 	}
 	if d.Retold == "" {
 		return nil
@@ -234,6 +211,16 @@ func tell(t *tx, d Decision, first bool, done *Effect) error {
 		d.Retold, d.Event, threadMost)
 	done.Updates = done.Updates || n > 0
 	return err
+}
+
+// renewed notes that the messages that show an event have something new to say, with what follows them if that has, too. It
+// reports whether there are any.
+func renewed(t *tx, event int64, parts bool) (bool, error) {
+	if err := t.exec(`UPDATE routings SET known = known + 1 WHERE event = ?`, event); err != nil {
+		return false, err
+	}
+	n, err := t.changed(`INSERT INTO updates (post, turn) SELECT DISTINCT post, 1 FROM deliveries WHERE event = ? AND post IS NOT NULL AND (part = 0 OR ?) `+newTurn, event, parts)
+	return n > 0, err
 }
 
 // threadMost bounds how many events of a thread are looked at for one that is on its way to Slack and may open it.

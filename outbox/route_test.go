@@ -18,12 +18,11 @@ func muchToRoute(t *testing.T, s *Store) Routing {
 	asked := call("asked", "C2", "C3")
 	asked.Fate = Routed
 	other := mustAdd(t, s, asked).ID
-	list := deliveries(t, s, other)
 	e := contact("1", "A", start)
 	id := mustAppend(t, s, e.Entry)
 	return Routing{Event: id, Fate: Routed, Thread: Thread{Key: "call:1"}, Subject: e.Subject, Decisions: []Decision{
 		{Event: id, Retold: "call:1", Marks: []Mark{{Mark: "call:1", At: start}}, Routes: routes("C1", "#a"), Touched: []int64{before}},
-		{Event: other, Fate: Muted, Marks: []Mark{{Mark: "b", At: start}}, Routes: routes("C5"), Options: map[int64]string{list[0].ID: "redacted"}, Withdrawn: []int64{list[1].ID}},
+		{Event: other, Marks: []Mark{{Mark: "b", At: start}}, Routes: append(routes("C5"), redact("C2")...), Muted: true},
 	}}
 }
 
@@ -71,7 +70,7 @@ func TestRoutingsAreCommittedAllOrNone(t *testing.T) {
 		rows := dump(t, s)
 		bad := slices.Clone(all)
 		bad[at].Decisions = append(slices.Clone(bad[at].Decisions), ofNothing)
-		if effects, err := s.Route(t.Context(), start, bad...); err == nil || effects != nil {
+		if effects, err := s.Route(t.Context(), start, strictest, bad...); err == nil || effects != nil {
 			t.Errorf("routed %+v, %v; want an error", effects, err)
 		}
 		if got := dump(t, s); got != rows {
@@ -82,7 +81,7 @@ func TestRoutingsAreCommittedAllOrNone(t *testing.T) {
 		}
 	}
 	s, _ := openTemp(t)
-	if effects, err := s.Route(t.Context(), start); err != nil || len(effects) != 0 {
+	if effects, err := s.Route(t.Context(), start, strictest); err != nil || len(effects) != 0 {
 		t.Errorf("nothing to route: %+v, %v", effects, err)
 	}
 }
@@ -108,13 +107,13 @@ func TestFates(t *testing.T) {
 		}
 	}
 	check()
-	mustRoute(t, s, Routing{Event: first, Fate: Unrouted, Decisions: []Decision{{Event: first, Fate: Unrouted}}})
+	mustRoute(t, s, Routing{Event: first, Fate: Unrouted, Decisions: []Decision{{Event: first}}})
 	want[first] = "unrouted"
 	check()
 	mustRoute(t, s, Routing{Event: later, Fate: Amended, Decisions: []Decision{{Event: first}}})
 	want[later] = "amended"
 	check()
-	mustRoute(t, s, Routing{Event: mustAppend(t, s, said("k", "3")), Fate: Amended, Decisions: []Decision{{Event: first, Fate: Routed, Routes: routes("C1")}}})
+	mustRoute(t, s, Routing{Event: mustAppend(t, s, said("k", "3")), Fate: Amended, Decisions: []Decision{{Event: first, Routes: routes("C1")}}})
 	want[first], want[3] = "routed", "amended"
 	check()
 }
@@ -172,7 +171,7 @@ func reach(t *testing.T, s *Store, event int64, state State) {
 	case StateMoved:
 		mustReplay(t, s, Selection{IDs: []int64{deliveries(t, s, event)[0].ID}, To: "C9"}, 1)
 	case StateWithdrawn:
-		mustDecide(t, s, Decision{Event: event, Withdrawn: []int64{deliveries(t, s, event)[0].ID}})
+		mustDecide(t, s, Decision{Event: event, Muted: true})
 	}
 	if got := deliveries(t, s, event)[0].State; got != state {
 		t.Fatalf("the delivery is %s, want it %s", got, state)
@@ -200,7 +199,7 @@ func TestWhoeverShowsWhatIsNewIsToldAnew(t *testing.T) {
 			"news":    func(event int64) []Decision { return []Decision{{Event: event}} },
 			"touched": func(event int64) []Decision { return []Decision{{Event: 2, Touched: []int64{event}}} },
 			"options": func(event int64) []Decision {
-				return []Decision{{Event: event, Options: map[int64]string{1: "redacted"}}}
+				return []Decision{{Event: event, Spared: redact("C1")}}
 			},
 			"nothing": func(int64) []Decision { return nil },
 		} {
@@ -245,7 +244,7 @@ func TestWhoeverShowsWhatIsNewIsToldAnew(t *testing.T) {
 				}
 				mustDecide(t, s, decision(event)...) // while the update is being made
 				for left := range 2 {
-					if err := s.Updated(ctx, got[0]); err != nil {
+					if err := s.Updated(ctx, got[0], nil, 0, start); err != nil {
 						t.Fatal(err)
 					}
 					if got = updates(t, s); len(got) != 1-left {
@@ -320,7 +319,7 @@ func TestOptionsThatChange(t *testing.T) {
 				}
 				post(t, s, 1, 0, shown)
 			}
-			d := Decision{Event: event, Options: map[int64]string{deliveries(t, s, event)[0].ID: "redacted"}}
+			d := Decision{Event: event, Spared: redact("C1")}
 			if c.ofAnother {
 				d.Event = other
 			}
@@ -340,6 +339,42 @@ func TestOptionsThatChange(t *testing.T) {
 	}
 }
 
+// Where nothing new is known messages stay as they are, unless they show more than they may.
+func TestWhatIsQuietIsToldOfWhatIsToBeKeptBack(t *testing.T) {
+	s, _ := openTemp(t)
+	event := mustAdd(t, s, call("1", "C1")).ID
+	post(t, s, 1, 0, Shown{TS: "1"})
+	for i, want := range []bool{false, true, false} {
+		d := Decision{Event: event, Quiet: true}
+		if i > 0 {
+			d.Routes = redact("C1")
+		}
+		if got := mustDecide(t, s, d); got.Updates != want {
+			t.Errorf("time %d: %+v, want updates: %v", i+1, got, want)
+		}
+	}
+}
+
+// Two names for one channel, of which Slack was not asked yet: what either keeps back is kept back.
+func TestTwoNamesAreAsStrictAsEither(t *testing.T) {
+	for _, first := range []string{"#a", "C1"} {
+		for _, redacted := range []string{"#a", "C1"} {
+			s, _ := openTemp(t)
+			e := call("1", first, map[string]string{"#a": "C1", "C1": "#a"}[first])
+			for i := range e.Routes {
+				if e.Routes[i].Channel == redacted {
+					e.Routes[i].Options = "redacted"
+				}
+			}
+			mustAdd(t, s, e)
+			mustResolve(t, s, Channel{"#a", "C1", "a"})
+			if got, want := options(t, s, "C1"), "0 waiting redacted"; got != want {
+				t.Errorf("%s first, %s redacted: %s; want %s", first, redacted, got, want)
+			}
+		}
+	}
+}
+
 // What follows a message is told anew only if it may show less.
 func TestNewsAreToldInTheMessageAlone(t *testing.T) {
 	s, _ := openTemp(t)
@@ -356,7 +391,7 @@ func TestWhatFollowsAMessageHasTheOptionsOfByNow(t *testing.T) {
 	s, _ := openTemp(t)
 	event := mustAdd(t, s, call("1", "C1")).ID
 	p := post(t, s, 1, 0, Shown{})
-	mustDecide(t, s, Decision{Event: event, Options: map[int64]string{p.Deliveries[0].ID: "redacted"}})
+	mustDecide(t, s, Decision{Event: event, Spared: redact("C1")})
 	if p.Deliveries[0].Options != "{}" {
 		t.Fatalf("the post holds %+v, want it as it was read", p.Deliveries[0])
 	}
@@ -378,12 +413,11 @@ func TestOnlyWhatWaitsIsWithdrawn(t *testing.T) {
 			s, _ := openTemp(t)
 			event, other := mustAdd(t, s, call("1", "C1")).ID, mustAdd(t, s, call("2")).ID
 			reach(t, s, event, state)
-			ids := []int64{deliveries(t, s, event)[0].ID, 999}
-			mustDecide(t, s, Decision{Event: other, Withdrawn: ids})
+			mustDecide(t, s, Decision{Event: other, Muted: true})
 			if got := deliveries(t, s, event)[0].State; got != state {
 				t.Errorf("by a decision about another event it became %s", got)
 			}
-			mustDecide(t, s, Decision{Event: event, Fate: Muted, Withdrawn: ids})
+			mustDecide(t, s, Decision{Event: event, Muted: true})
 			if got := deliveries(t, s, event)[0].State; got != want {
 				t.Errorf("it became %s, want %s", got, want)
 			}
@@ -395,7 +429,7 @@ func TestWhatWasWithdrawnIsNotAddedAgain(t *testing.T) {
 	s, _ := openTemp(t)
 	ctx := t.Context()
 	event := mustAdd(t, s, call("1", "C1", "C2")).ID
-	mustDecide(t, s, Decision{Event: event, Withdrawn: []int64{deliveries(t, s, event)[0].ID}})
+	mustDecide(t, s, Decision{Event: event, Routes: routes("C2"), Muted: true})
 	if got := mustDecide(t, s, Decision{Event: event, Routes: routes("C1", "C2", "C3")}); !slices.Equal(got.Channels, []string{"C3"}) {
 		t.Errorf("effect: %+v, want the third channel only", got)
 	}

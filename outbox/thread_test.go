@@ -153,14 +153,14 @@ func TestWhatJoinsAThreadIsToldInItsFirstMessage(t *testing.T) {
 		t.Fatalf("updates = %v, want one of %s", got, first.ID)
 	}
 	mustAdd(t, s, chain("3", 2*time.Minute)) // while the update is on its way
-	if err := s.Updated(t.Context(), got[0]); err != nil {
+	if err := s.Updated(t.Context(), got[0], nil, 0, start); err != nil {
 		t.Fatal(err)
 	}
 	got = updates(t, s)
 	if len(got) != 1 {
 		t.Fatal("what became new while it was told was forgotten")
 	}
-	if err := s.Updated(t.Context(), got[0]); err != nil {
+	if err := s.Updated(t.Context(), got[0], nil, 0, start); err != nil {
 		t.Fatal(err)
 	}
 	if got := updates(t, s); len(got) != 0 {

@@ -41,9 +41,15 @@ func (s *Store) SentPost(ctx context.Context, id string) (*Post, error) {
 	return p, nil
 }
 
-// Updated commits that an update was made, or given up. What became new meanwhile stays to be told.
-func (s *Store) Updated(ctx context.Context, u Update) error {
+// Updated commits that an update was made, or given up. What became new meanwhile stays to be told. Of a post that is given,
+// a message of one delivery, so many parts are to follow it in its thread: those that do not yet wait.
+func (s *Store) Updated(ctx context.Context, u Update, p *Post, parts int, now time.Time) error {
 	err := s.writer.do(ctx, func(t *tx) error {
+		if p != nil {
+			if err := addParts(t, p, Shown{TS: p.TS, Thread: p.Thread, Parts: parts}, millis(now)); err != nil {
+				return err
+			}
+		}
 		return t.exec(`DELETE FROM updates WHERE post = ? AND turn = ?`, u.Post, u.Turn)
 	})
 	if err != nil {

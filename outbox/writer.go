@@ -368,3 +368,25 @@ func (t *tx) scan(query string, args []any, into ...any) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// ids reads the first column of rows.
+func (t *tx) ids(query string, args ...any) ([]int64, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(t.ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		all = append(all, id)
+	}
+	return all, rows.Err()
+}

@@ -112,7 +112,7 @@ func (d *disk) delivered(n int, at time.Time, crashed bool) {
 			{Event: id, Routes: []outbox.Route{{Channel: "C1", Rule: "a", Options: "{}"}}},
 		}})
 	}
-	if _, err := store.Route(ctx, at, routings...); err != nil {
+	if _, err := store.Route(ctx, at, nil, routings...); err != nil {
 		d.t.Fatal(err)
 	}
 	for {
