@@ -40,7 +40,7 @@ func (e *Event) About() string {
 // doesn't mention he doesn't take away. What may become known only later (the recording, whose phone it was, what was
 // collected) is as it was told first. Everything else is as the call itself was told first.
 func Fold(event Event, later ...Event) Event {
-	if event.Topic != CallReceived || len(later) == 0 {
+	if event.Topic != CallReceived || event.Call == nil || len(later) == 0 {
 		return event
 	}
 	said := make([]*Event, 0, 1+len(later))
@@ -49,7 +49,7 @@ func Fold(event Event, later ...Event) Event {
 		said = append(said, &later[i])
 	}
 	slices.SortStableFunc(said, func(a, b *Event) int { return InOrder(*a, *b) })
-	first := said[slices.IndexFunc(said, func(e *Event) bool { return e.Topic == CallReceived })]
+	first := said[slices.IndexFunc(said, func(e *Event) bool { return e.Topic == CallReceived && e.Call != nil })]
 	f := newFolded(first.Data)
 	var tags tagSet
 	for _, e := range said {

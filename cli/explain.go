@@ -150,8 +150,8 @@ func (p *program) explainStored(ctx context.Context, since time.Duration) (err e
 	}
 	total, elsewhere := 0, 0
 	err = store.Stored(ctx, time.Now().Add(-since), func(s outbox.Stored) error {
-		if s.Fate == outbox.Amended || s.Fate == outbox.Duplicate {
-			return nil // what it said is part of another
+		if s.New || s.Fate == outbox.Amended || s.Fate == outbox.Duplicate {
+			return nil // it goes where it goes in a moment, or what it said is part of another
 		}
 		e, err := notify.Known(ctx, store, slog.New(slog.DiscardHandler), s.Event)
 		if err != nil {

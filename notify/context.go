@@ -28,7 +28,7 @@ func thread(e *allo.Event) outbox.Thread {
 // chain names the calls that one was transferred through, which the message of the first of them tells of; "" for anything but
 // a call.
 func chain(e *allo.Event) string {
-	if e.Topic != allo.CallReceived {
+	if e.Topic != allo.CallReceived || e.Call == nil {
 		return ""
 	}
 	first := e.Call.OriginalCallID
@@ -78,7 +78,7 @@ func customer(p allo.Party) string {
 
 // asks says whom a missed call leaves waiting.
 func asks(e *allo.Event) string {
-	if e.Topic == allo.CallReceived && e.Call.Missed && e.Call.Direction == allo.Inbound {
+	if e.Topic == allo.CallReceived && e.Call != nil && e.Call.Missed && e.Call.Direction == allo.Inbound {
 		return customer(e.Call.Customer())
 	}
 	return ""
@@ -89,7 +89,7 @@ func answers(e *allo.Event) string {
 	switch {
 	case e.Text != nil && e.Text.Direction == allo.Outbound:
 		return customer(e.Text.Customer())
-	case e.Topic == allo.CallReceived && !e.Call.Missed:
+	case e.Topic == allo.CallReceived && e.Call != nil && !e.Call.Missed:
 		if e.Call.Result == "ANSWERED" || e.Call.Result == "" && e.Call.Minutes > 0 || strings.HasPrefix(e.Call.Result, "TRANSFERRED") {
 			return customer(e.Call.Customer())
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -60,11 +61,12 @@ type restored struct {
 	gap  gap // zero if there is none
 	mu   sync.Mutex
 	read map[slackapi.Place]map[string]slackapi.Posted // by signature
+	shut map[slackapi.Place]bool                       // those of them that could not be read
 }
 
 // begin finds out whether the store may have been restored.
 func (r *restored) begin(ctx context.Context, now time.Time) (err error) {
-	r.read = map[slackapi.Place]map[string]slackapi.Posted{}
+	r.read, r.shut = map[slackapi.Place]map[string]slackapi.Posted{}, map[slackapi.Place]bool{}
 	if r.key, err = r.store.Fact(ctx, deliveryKey); err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func (r *restored) begin(ctx context.Context, now time.Time) (err error) {
 	if now.Sub(r.gap.Noted) > gapLasts {
 		r.gap = gap{}
 	}
-	if last.Ours.IsZero() || now.Sub(last.Ours) <= beatMost {
+	if last.Ours.IsZero() || now.Sub(last.Ours).Abs() <= beatMost {
 		return nil
 	}
 	if r.gap.From.IsZero() || last.Slacks.Before(r.gap.From) {
@@ -111,17 +113,19 @@ func (r *restored) keep(ctx context.Context, fact string, v any) error {
 	return nil
 }
 
-// beat notes, until ctx ends, that the store is worked with.
+// beat notes that the store is worked with, until ctx ends, and then once more.
 func (r *restored) beat(ctx context.Context) {
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for {
 		early, _, _ := r.slack.Now()
-		_ = r.keep(ctx, heartbeat, beat{time.Now(), early})
+		_ = r.keep(context.WithoutCancel(ctx), heartbeat, beat{time.Now(), early})
+		if ctx.Err() != nil {
+			return
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return
 		}
 	}
 }
@@ -149,10 +153,10 @@ func (r *restored) shown(p *outbox.Post) string {
 
 // clear reports whether it is known that Slack doesn't have what waits for a channel, as far as that can be known.
 func (r *restored) clear(channel string, d *outbox.Delivery) bool {
-	if r.gap.From.IsZero() {
+	if !r.inGap() {
 		return true
 	}
-	for _, place := range places(channel, d) {
+	for _, place := range r.places(channel, d) {
 		read, known := r.at(place)
 		if _, shown := read[r.sign(channel, d)]; shown || !known {
 			return false
@@ -161,13 +165,23 @@ func (r *restored) clear(channel string, d *outbox.Delivery) bool {
 	return true
 }
 
-// places are where a message may stand that shows a delivery.
-func places(channel string, d *outbox.Delivery) []slackapi.Place {
+// inGap reports whether channels are read back.
+func (r *restored) inGap() bool { return !r.gap.From.IsZero() && time.Since(r.gap.Noted) <= gapLasts }
+
+// places are where a message may stand that shows a delivery and that the store doesn't know. A thread that was opened since
+// is none of them.
+func (r *restored) places(channel string, d *outbox.Delivery) []slackapi.Place {
 	top := slackapi.Place{Channel: channel}
-	if d.Reply == "" {
+	if opened, err := strconv.ParseFloat(d.Reply, 64); d.Reply == "" || err == nil && opened > float64(r.until().Unix()) {
 		return []slackapi.Place{top}
 	}
 	return []slackapi.Place{top, {Channel: channel, Thread: d.Reply}}
+}
+
+// until is the end of the gap, by Slack's clock.
+func (r *restored) until() time.Time {
+	_, late, _ := r.slack.Now()
+	return r.gap.To.Add(time.Until(late) + lookAfter)
 }
 
 func (r *restored) at(place slackapi.Place) (map[string]slackapi.Posted, bool) {
@@ -178,19 +192,19 @@ func (r *restored) at(place slackapi.Place) (map[string]slackapi.Posted, bool) {
 }
 
 // recognise settles what a channel shows already of what waits for it, or is being posted. It reads back what was not read
-// since the start. Where that can't be read it is as if it were empty; that is logged and counted. The error is the store's,
-// or ctx's.
-func (r *restored) recognise(ctx context.Context, channel string, items []item, patience slackapi.Patience, parts func(item) int) (settled int, err error) {
-	if r.gap.From.IsZero() {
+// since the start, but for most places and no further. Where that can't be read it is as if it were empty; that is logged and
+// counted. The error is the store's, or ctx's.
+func (r *restored) recognise(ctx context.Context, channel string, items []item, most int, patience slackapi.Patience, parts func(item) int) (settled int, err error) {
+	if !r.inGap() {
 		return 0, nil
 	}
 	var found []outbox.Recognised
 	reads := 0
 	for _, it := range items {
-		if reads >= readsMost {
+		if reads >= most {
 			break
 		}
-		for _, place := range places(channel, &it.Delivery) {
+		for _, place := range r.places(channel, &it.Delivery) {
 			read, known := r.at(place)
 			if !known {
 				if read, err = r.look(ctx, place, patience); err != nil {
@@ -221,13 +235,24 @@ func (r *restored) recognise(ctx context.Context, channel string, items []item, 
 	return settled, err
 }
 
+// again has what could not be read of a channel be read again, once the channel may be another.
+func (r *restored) again(channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for place := range r.shut {
+		if place.Channel == channel {
+			delete(r.shut, place)
+			delete(r.read, place)
+		}
+	}
+}
+
 // look reads a place back. The error is ctx's.
 func (r *restored) look(ctx context.Context, place slackapi.Place, patience slackapi.Patience) (map[string]slackapi.Posted, error) {
 	if _, _, told := r.slack.Now(); !told {
 		r.slack.Answers(ctx)
 	}
-	_, late, _ := r.slack.Now()
-	until := r.gap.To.Add(time.Until(late) + lookAfter)
+	until := r.until()
 	posted, o := readHistory(ctx, r.channels, place.Channel, func() ([]slackapi.Posted, slackapi.Outcome) {
 		return r.slack.Posted(ctx, patience, place, r.gap.From.Add(-lookBefore), until)
 	})
@@ -249,5 +274,8 @@ func (r *restored) look(ctx context.Context, place slackapi.Place, patience slac
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.read[place] = read
+	if o.Kind != slackapi.Sent && o.Kind != slackapi.RefusedThread {
+		r.shut[place] = true
+	}
 	return read, nil
 }

@@ -79,49 +79,62 @@ type decided struct {
 // or ctx's.
 func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 	maps.DeleteFunc(r.later, func(_ int64, at time.Time) bool { return !now.Before(at) })
-	list, err := r.store.Unrouted(ctx, routeMost+len(r.later), routeBytes)
+	list, err := r.store.Unrouted(ctx, routeMost, routeBytes, slices.Collect(maps.Keys(r.later))...)
 	if err != nil {
 		return 0, err
 	}
 	var batch []decided
 	about := map[string]bool{} // what the batch decides about: things, and who asks
-	next := func() error {
+	flush := func() error {
 		err := r.commit(ctx, batch, now)
 		batch = nil
 		clear(about)
 		return err
 	}
 	for _, e := range list {
-		if _, waits := r.later[e.ID]; waits {
-			continue
-		}
 		n++
-		if e.Kind == outbox.Asked {
-			if err := next(); err != nil {
+		switch e.Kind {
+		case outbox.Allo, outbox.Note:
+		case outbox.Asked:
+			if err := flush(); err != nil {
 				return n, err
 			}
 			if err := r.carryOut(ctx, e, now); err != nil {
 				return n, err
 			}
 			continue
+		default: // of a newer version
+			r.later[e.ID] = now.Add(routeAgain)
+			continue
 		}
-		event := read(ctx, r.log, e)
-		if about[e.Key] || about[e.About] || about[asking+answers(&event)] {
-			// What is decided about this one depends on what was decided about those, once that is in the store.
-			if err := next(); err != nil {
-				return n, err
+		var d decided
+		var of []string
+		broken := guard(func() {
+			event := read(ctx, r.log, e)
+			of = []string{e.Key, e.About, asking + asks(&event)}
+			if about[e.Key] || about[e.About] || about[asking+answers(&event)] {
+				// What is decided about this one depends on what was decided about those, once that is in the store.
+				if err = flush(); err != nil {
+					return
+				}
 			}
-		}
-		d, err := r.decideSafely(ctx, e, event, now)
-		if err != nil {
+			d, err = r.decide(ctx, e, event, now)
+		})
+		switch {
+		case broken != nil:
+			d = r.undecided(ctx, e, broken)
+		case err != nil && !isStores(ctx, err):
+			d = r.undecided(ctx, e, err)
+		case err != nil:
 			return n, err
 		}
+		err = nil
 		batch = append(batch, d)
-		for _, of := range []string{e.Key, e.About, asking + asks(&event)} {
+		for _, of := range of {
 			about[of] = of != "" && of != asking
 		}
 	}
-	return n, next()
+	return n, flush()
 }
 
 // commit commits what was decided about events or, where that fails for one of them, about each of them by itself. The
@@ -215,7 +228,7 @@ func (r *router) tell(ctx context.Context, d decided, effect outbox.Effect) {
 func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, now time.Time) (d decided, err error) {
 	d = decided{event: e, Routing: outbox.Routing{Event: e.ID}}
 	if e.Kind == outbox.Note {
-		to(&d, r.rules().OpsChannel)
+		sendTo(&d, r.rules().OpsChannel)
 		return d, nil
 	}
 	thing := e.Key
@@ -230,7 +243,7 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, n
 	switch {
 	case retold:
 		d.Fate = outbox.Duplicate // unless there is something new in it
-	case e.About != "":
+	case e.About != "" && event.Topic != allo.CallReceived:
 		err = r.first(ctx, &d, story{event: event})
 	default:
 		err = r.first(ctx, &d, story{event: event, later: call.later})
@@ -247,22 +260,22 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, n
 	return d, nil
 }
 
-// decideSafely decides about an event. One that can't be decided about, as this program has a mistake, goes to the default
-// channel.
-func (r *router) decideSafely(ctx context.Context, e outbox.Event, event allo.Event, now time.Time) (d decided, err error) {
-	broken := guard(func() { d, err = r.decide(ctx, e, event, now) })
-	if broken == nil {
-		return d, err
-	}
+// undecided decides about an event that can't be decided about, for a mistake in this program: it goes to the default channel,
+// unless that never gets its like.
+func (r *router) undecided(ctx context.Context, e outbox.Event, why error) decided {
 	r.metrics.rulesFailed.Inc()
-	r.log.ErrorContext(ctx, "an event can't be routed: a mistake in this program; it goes to default_channel", "event_id", e.ID, "event_kind", event.Topic.Kind(), "err", broken)
-	d = decided{event: e, Routing: outbox.Routing{Event: e.ID}}
-	to(&d, r.rules().DefaultChannel)
-	return d, nil
+	r.log.ErrorContext(ctx, "an event can't be routed: a mistake in this program; it goes to default_channel", "event_id", e.ID, "event_kind", allo.Topic(e.Topic).Kind(), "err", why)
+	d := decided{event: e, Routing: outbox.Routing{Event: e.ID}}
+	if e.About == "" && !allo.Topic(e.Topic).OnlyWhenNamed() {
+		sendTo(&d, r.rules().DefaultChannel)
+	} else {
+		sendTo(&d, "")
+	}
+	return d
 }
 
-// to decides that an event goes to one channel and nowhere else; "" is nowhere at all.
-func to(d *decided, channel string) {
+// sendTo decides that an event goes to one channel and nowhere else; "" is nowhere at all.
+func sendTo(d *decided, channel string) {
 	own := outbox.Decision{Event: d.Event}
 	d.Fate = outbox.Unrouted
 	if channel != "" {
@@ -315,8 +328,12 @@ func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event
 			return err
 		}
 	}
-	if now.Sub(since(&after, s.first.Received)) <= rulesAsked {
-		if err := r.ask(ctx, *s.first, states).decide(&of); err != nil {
+	if d.event.Received.Sub(since(&after, s.first.Received)) <= rulesAsked {
+		a := r.ask(ctx, *s.first, states)
+		if !news { // it was muted in between, and isn't for that now
+			a = answer{targets: a.targets}
+		}
+		if err := a.decide(&of); err != nil {
 			return err
 		}
 	}
@@ -392,12 +409,12 @@ func routes(targets []rules.Target) ([]outbox.Route, error) {
 	return all, nil
 }
 
-// stricter returns a delivery's options with all that others keep back.
+// stricter returns a delivery's options with all that others keep back. What can't be read of them is as good as not there, as
+// it is when the delivery is rendered.
 func stricter(options, than string) (string, error) {
 	var a, b rules.Options
-	if err := errors.Join(json.Unmarshal([]byte(options), &a), json.Unmarshal([]byte(than), &b)); err != nil {
-		return "", fmt.Errorf("the options of a delivery: %w", err)
-	}
+	_ = json.Unmarshal([]byte(options), &a)
+	_ = json.Unmarshal([]byte(than), &b)
 	written, err := json.Marshal(a.Stricter(b))
 	return string(written), err
 }

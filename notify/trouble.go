@@ -67,6 +67,7 @@ func (w *worker) hold(ctx context.Context, o slackapi.Outcome) error {
 	if err := slackapi.Sleep(ctx, channelTry); err != nil {
 		return err
 	}
+	w.restored.again(w.channel)
 	if successor := w.channels.successor(ctx, w.channel); successor != "" {
 		w.log.InfoContext(ctx, "another channel has the name now; what waited goes there", "channel", w.channels.name(successor))
 		w.healed(ctx)

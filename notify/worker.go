@@ -138,7 +138,7 @@ func (w *worker) open(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if settled, err := w.recognise(ctx, items); err != nil || settled > 0 {
+		if settled, err := w.recognise(ctx, items, len(items)+1); err != nil || settled > 0 {
 			return true, err
 		}
 		w.post = &post{Post: open, items: items, course: resume(open, time.Now())}
@@ -154,7 +154,7 @@ func (w *worker) open(ctx context.Context) (more bool, err error) {
 	if w.waiting, err = w.messages.read(ctx, waiting, nil); err != nil {
 		return false, err
 	}
-	if settled, err := w.recognise(ctx, w.waiting); err != nil || settled > 0 {
+	if settled, err := w.recognise(ctx, w.waiting, readsMost); err != nil || settled > 0 {
 		return true, err
 	}
 	// Slack is asked for people before the pace is waited for: that may take long.
@@ -166,8 +166,8 @@ func (w *worker) open(ctx context.Context) (more bool, err error) {
 }
 
 // recognise settles what Slack has already of what waits or is being posted, if the store was restored from a copy.
-func (w *worker) recognise(ctx context.Context, items []item) (settled int, err error) {
-	settled, err = w.restored.recognise(ctx, w.channel, items, w.patience(ctx, historyMost, "history not read, will retry"),
+func (w *worker) recognise(ctx context.Context, items []item, most int) (settled int, err error) {
+	settled, err = w.restored.recognise(ctx, w.channel, items, most, w.patience(ctx, historyMost, "history not read, will retry"),
 		func(it item) int { return w.messages.parts(ctx, it) })
 	if settled > 0 {
 		w.healed(ctx)

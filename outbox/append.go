@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -69,8 +70,8 @@ func add(t *tx, e Entry) (id int64, err error) {
 		delivery = "delivery:" + e.Delivery
 	}
 	var about string
-	found, err := t.scan(`INSERT INTO events (kind, topic, received_at, said_at, body, key, recovered, about)
-		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?8 <> '' THEN ?8 WHEN ?9 <> ?6 AND EXISTS (SELECT 1 FROM dedupe WHERE key = ?6) THEN ?6 ELSE '' END
+	found, err := t.scan(`INSERT INTO events (kind, topic, fate, received_at, happened_at, said_at, body, key, recovered, about)
+		SELECT ?1, ?2, '', ?3, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?8 <> '' THEN ?8 WHEN ?9 <> ?6 AND EXISTS (SELECT 1 FROM dedupe WHERE key = ?6) THEN ?6 ELSE '' END
 		WHERE NOT EXISTS (SELECT 1 FROM dedupe WHERE key = ?9 AND at > ?10) AND (?11 = ?9 OR NOT EXISTS (SELECT 1 FROM dedupe WHERE key = ?11))
 		RETURNING id, about`,
 		[]any{e.Kind, e.Topic, now, millis(said), e.Body, e.Key.Key, e.Recovered, e.About, repeat, since, delivery}, &id, &about)
@@ -121,9 +122,16 @@ func (s *Store) events(ctx context.Context, maxBytes int, query string, args ...
 const unroutedQuery = selectEvents + `WHERE e.routed = 0 ORDER BY e.id LIMIT ?`
 
 // Unrouted returns the events that were only appended, in the order in which they came in: at most limit, and no further
-// one once their bodies have come to maxBytes.
-func (s *Store) Unrouted(ctx context.Context, limit, maxBytes int) ([]Event, error) {
-	list, err := s.events(ctx, maxBytes, unroutedQuery, limit)
+// one once their bodies have come to maxBytes. Some are left out by their ids.
+func (s *Store) Unrouted(ctx context.Context, limit, maxBytes int, but ...int64) ([]Event, error) {
+	query, args := unroutedQuery, make([]any, 0, len(but)+1)
+	if len(but) > 0 {
+		query = selectEvents + `WHERE e.routed = 0 AND e.id NOT IN (?` + strings.Repeat(", ?", len(but)-1) + `) ORDER BY e.id LIMIT ?`
+		for _, id := range but {
+			args = append(args, id)
+		}
+	}
+	list, err := s.events(ctx, maxBytes, query, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading what isn't routed: %w", err)
 	}

@@ -13,12 +13,9 @@ import (
 )
 
 // keepCopy keeps a copy of a database beside it, as its tables are, before they are brought up to date: PATH-v2 of tables of
-// version 2. A copy that is there already was made whole, by a migration that did not end.
+// version 2. It takes the place of one that is there, as a whole.
 func keepCopy(ctx context.Context, db *sql.DB, path string, version int64) error {
 	kept := copyOf(path, fmt.Sprint(version))
-	if _, err := os.Stat(kept); err == nil {
-		return nil
-	}
 	half := kept + ".half"
 	// It holds what the database does, and is nobody else's to read.
 	f, err := os.OpenFile(half, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)

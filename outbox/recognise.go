@@ -64,6 +64,10 @@ func recognise(t *tx, channel string, r Recognised, tick Tick) (bool, error) {
 	if err := t.exec(`UPDATE posts SET whole = (SELECT count(*) FROM deliveries WHERE post = ?1) >= ?2 WHERE id = ?1`, r.Post, r.Holds); err != nil {
 		return false, err
 	}
+	// What became known of it since it was routed may not be in the message.
+	if err := t.exec(`INSERT INTO updates (post, turn) SELECT ?1, 1 FROM routings WHERE event = ?2 AND known > 0 `+newTurn, r.Post, r.Delivery.Event); err != nil {
+		return false, err
+	}
 	p := &Post{ID: r.Post, Channel: channel, Deliveries: []Delivery{r.Delivery}}
 	if err := shownInThread(t, p, r.Shown, r.Holds == 1, now); err != nil || r.Holds > 1 {
 		return true, err

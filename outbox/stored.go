@@ -45,7 +45,7 @@ func (s *Store) Stored(ctx context.Context, since time.Time, visit func(Stored) 
 }
 
 // storedQuery pages by when events came in and, of those that came in at once, by id.
-const storedQuery = `SELECT e.id, e.topic, e.key, e.about, e.body, e.received_at, e.said_at, COALESCE((SELECT r.fate FROM routings r WHERE r.event = e.id), 'new'),
+const storedQuery = `SELECT e.id, e.topic, e.key, e.about, e.body, e.received_at, e.said_at, e.routed = 0, COALESCE((SELECT r.fate FROM routings r WHERE r.event = e.id), 'new'),
 	(SELECT group_concat(d.channel, char(10)) FROM deliveries d WHERE d.event = e.id AND d.part = 0 AND d.state NOT IN ('moved', 'withdrawn'))
 	FROM events e WHERE (e.received_at, e.id) > (?, ?) AND e.kind = ? ORDER BY e.received_at, e.id LIMIT ?`
 
@@ -61,7 +61,7 @@ func (s *Store) stored(ctx context.Context, at, id int64) ([]Stored, error) {
 		var e Stored
 		var received, said int64
 		var channels sql.NullString
-		if err := rows.Scan(&e.ID, &e.Topic, &e.Key, &e.About, &e.Body, &received, &said, &e.Fate, &channels); err != nil {
+		if err := rows.Scan(&e.ID, &e.Topic, &e.Key, &e.About, &e.Body, &received, &said, &e.New, &e.Fate, &channels); err != nil {
 			return nil, err
 		}
 		e.Kind, e.Received, e.Said = Allo, fromMillis(received), fromMillis(said)

@@ -46,15 +46,8 @@ DROP INDEX events_thread;
 DROP INDEX events_about;
 DROP INDEX events_asks;
 DROP INDEX events_answers;
-ALTER TABLE events DROP COLUMN fate;
-ALTER TABLE events DROP COLUMN happened_at;
-ALTER TABLE events DROP COLUMN subject;
-ALTER TABLE events DROP COLUMN before;
-ALTER TABLE events DROP COLUMN thread;
-ALTER TABLE events DROP COLUMN thread_for;
-ALTER TABLE events DROP COLUMN asks;
-ALTER TABLE events DROP COLUMN answers;
-ALTER TABLE events DROP COLUMN answer;
+-- fate, happened_at, subject, before, thread, thread_for, asks, answers and answer stay in events, unused: to drop one column
+-- is to write the whole table once more.
 CREATE INDEX events_about ON events (about, said_at, id) WHERE about <> '';
 CREATE INDEX events_new ON events (id) WHERE routed = 0;
 
