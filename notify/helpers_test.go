@@ -96,6 +96,8 @@ type rig struct {
 	api    http.Handler        // Slack, or what a test puts before it
 	wires  []*direct.Transport // one of each start
 
+	callLink func(event int64, rule string, received time.Time) string // Config.CallLink
+
 	store   *outbox.Store
 	bot     *Notifier
 	metrics *prometheus.Registry
@@ -168,7 +170,7 @@ func (r *rig) open() {
 	client := slackapi.HTTPClient()
 	client.Transport = slackapi.Transport(r.wire)
 	if r.bot, err = New(r.t.Context(), Config{
-		Store: store, Rules: parseRules(r.t, r.rules), Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent,
+		Store: store, Rules: parseRules(r.t, r.rules), Token: testToken, SlackURL: "http://slack.test/api/", HTTP: client, Limiter: always{}, Silence: r.silent, CallLink: r.callLink,
 		Metrics: NewMetrics(r.metrics), Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}); err != nil {
 		r.t.Fatal(err)

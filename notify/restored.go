@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strconv"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,11 +29,18 @@ const (
 	// gapLasts is how long channels are looked through once a process: calls are looked for so far back, and what is found of
 	// them may be in Slack already.
 	gapLasts = 48 * time.Hour
+	// clocksMost is how far ahead of Slack's clock ours may be.
+	clocksMost = 24 * time.Hour
+	// readLeast is how long a place is read in whose channel another one could not be.
+	readLeast = 2 * time.Second
 	// readsMost is how many places are read back before what is clear by then is posted.
 	readsMost = 10
 	// macSize is how much of a signature a message carries for each delivery: 72 bits.
 	macSize = 9
 )
+
+// ourID is what the id of a post is like.
+var ourID = regexp.MustCompile(`^[A-Z2-7]{26}$`)
 
 // The facts that restored works with.
 const (
@@ -58,15 +67,24 @@ type restored struct {
 	log      *slog.Logger
 	key      []byte
 
+	heard time.Time // Slack's time, as far as it is known to have come
+
 	gap  gap // zero if there is none
 	mu   sync.Mutex
-	read map[slackapi.Place]map[string]slackapi.Posted // by signature
-	shut map[slackapi.Place]bool                       // those of them that could not be read
+	read map[slackapi.Place]shownAt
+	// unreadable are the channels of which some place could not be read.
+	unreadable map[string]bool
+}
+
+// shownAt is what was found in a place.
+type shownAt struct {
+	by     map[string]slackapi.Posted // by the signature of a delivery
+	opened map[string][]string        // the ts of the messages that opened a thread, by its signature
 }
 
 // begin finds out whether the store may have been restored.
 func (r *restored) begin(ctx context.Context, now time.Time) (err error) {
-	r.read, r.shut = map[slackapi.Place]map[string]slackapi.Posted{}, map[slackapi.Place]bool{}
+	r.read, r.unreadable = map[slackapi.Place]shownAt{}, map[string]bool{}
 	if r.key, err = r.store.Fact(ctx, deliveryKey); err != nil {
 		return err
 	}
@@ -90,7 +108,8 @@ func (r *restored) begin(ctx context.Context, now time.Time) (err error) {
 	if now.Sub(r.gap.Noted) > gapLasts {
 		r.gap = gap{}
 	}
-	if last.Ours.IsZero() || now.Sub(last.Ours).Abs() <= beatMost {
+	r.heard = last.Slacks
+	if last.Ours.IsZero() || now.Sub(last.Ours).Abs() <= beatMost { // a clock that was set back hides nothing
 		return nil
 	}
 	if r.gap.From.IsZero() || last.Slacks.Before(r.gap.From) {
@@ -118,8 +137,15 @@ func (r *restored) beat(ctx context.Context) {
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for {
-		early, _, _ := r.slack.Now()
-		_ = r.keep(context.WithoutCancel(ctx), heartbeat, beat{time.Now(), early})
+		// Until Slack tells its time, ours may be far ahead of it; and nothing was posted since it was told last.
+		early, _, told := r.slack.Now()
+		switch {
+		case told:
+			r.heard = early
+		case r.heard.IsZero():
+			r.heard = early.Add(-clocksMost)
+		}
+		_ = r.keep(context.WithoutCancel(ctx), heartbeat, beat{time.Now(), r.heard})
 		if ctx.Err() != nil {
 			return
 		}
@@ -131,103 +157,143 @@ func (r *restored) beat(ctx context.Context) {
 }
 
 // sign is what recognises a delivery to a channel in any copy of the store. What is said again and again with one key is
-// told apart by when it came in.
+// told apart by when it was said.
 func (r *restored) sign(channel string, d *outbox.Delivery) string {
 	key := d.Key
 	if key == "" || d.Kind == outbox.Note || d.Topic == string(allo.ContactUpdated) {
-		key = fmt.Sprintf("%s@%d", key, d.Received.UnixMilli())
+		key = fmt.Sprintf("%s@%d", key, d.Said.UnixMilli())
 	}
+	return r.mac("%q %q %d %d", key, channel, d.Part, d.Again)
+}
+
+// signThread is what recognises the thread of a delivery in a channel; "" if it has none.
+func (r *restored) signThread(channel string, d *outbox.Delivery) string {
+	if d.Thread == "" {
+		return ""
+	}
+	return r.mac("thread %q %q", d.Thread, channel)
+}
+
+func (r *restored) mac(form string, of ...any) string {
 	mac := hmac.New(sha256.New, r.key)
-	fmt.Fprintf(mac, "%q %q %d %d", key, channel, d.Part, d.Again)
+	fmt.Fprintf(mac, form, of...)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:macSize])
 }
 
-// shown is what a post's message carries to be recognised by.
+// shown is what a post's message carries to be recognised by: a word for each delivery. One that stands alone may open a
+// thread, so its word tells of that too: what is in the thread may be told again before what opened it.
 func (r *restored) shown(p *outbox.Post) string {
 	all := make([]string, len(p.Deliveries))
 	for i := range p.Deliveries {
 		all[i] = r.sign(p.Channel, &p.Deliveries[i])
 	}
+	if d := &p.Deliveries[0]; len(all) == 1 && d.Thread != "" && d.Part == 0 {
+		all[0] += threadMark + r.signThread(p.Channel, d)
+	}
 	return strings.Join(all, " ")
 }
 
+// threadMark parts the signature of a delivery from that of its thread.
+const threadMark = "."
+
+// over reports whether there is nothing to be found, or no more.
+func (r *restored) over() bool { return r.gap.From.IsZero() || time.Since(r.gap.Noted) > gapLasts }
+
 // clear reports whether it is known that Slack doesn't have what waits for a channel, as far as that can be known.
 func (r *restored) clear(channel string, d *outbox.Delivery) bool {
-	if !r.inGap() {
+	if r.over() {
 		return true
 	}
-	for _, place := range r.places(channel, d) {
+	_, shown, known, _ := r.find(channel, d, func(place slackapi.Place) (shownAt, bool, error) { // never an error
 		read, known := r.at(place)
-		if _, shown := read[r.sign(channel, d)]; shown || !known {
-			return false
+		return read, known, nil
+	})
+	return known && !shown
+}
+
+// find returns the message that shows a delivery, if there is one; known is false if that isn't known, as a place was not
+// read where it may stand. The error is read's.
+func (r *restored) find(channel string, d *outbox.Delivery, read func(slackapi.Place) (shownAt, bool, error)) (m slackapi.Posted, shown, known bool, err error) {
+	signature := r.sign(channel, d)
+	places := []slackapi.Place{{Channel: channel}}
+	for i := 0; i < len(places); i++ {
+		at, known, err := read(places[i])
+		if err != nil || !known {
+			return m, false, false, err
+		}
+		if m, shown := at.by[signature]; shown {
+			return m, true, true, nil
+		}
+		if i == 0 {
+			places = append(places, r.threads(channel, d, at)...)
 		}
 	}
-	return true
+	return m, false, true, nil
 }
 
-// inGap reports whether channels are read back.
-func (r *restored) inGap() bool { return !r.gap.From.IsZero() && time.Since(r.gap.Noted) <= gapLasts }
-
-// places are where a message may stand that shows a delivery and that the store doesn't know. A thread that was opened since
-// is none of them.
-func (r *restored) places(channel string, d *outbox.Delivery) []slackapi.Place {
-	top := slackapi.Place{Channel: channel}
-	if opened, err := strconv.ParseFloat(d.Reply, 64); d.Reply == "" || err == nil && opened > float64(r.until().Unix()) {
-		return []slackapi.Place{top}
+// threads are where a message may stand that shows a delivery, besides the top of its channel, where some was found. What
+// began since the start holds nothing that the store doesn't know.
+func (r *restored) threads(channel string, d *outbox.Delivery, top shownAt) []slackapi.Place {
+	var all []slackapi.Place
+	for _, ts := range append([]string{d.Reply}, top.opened[r.signThread(channel, d)]...) {
+		if place := (slackapi.Place{Channel: channel, Thread: ts}); ts != "" && !r.younger(ts) && !slices.Contains(all, place) {
+			all = append(all, place)
+		}
 	}
-	return []slackapi.Place{top, {Channel: channel, Thread: d.Reply}}
+	return all
 }
 
-// until is the end of the gap, by Slack's clock.
-func (r *restored) until() time.Time {
-	_, late, _ := r.slack.Now()
-	return r.gap.To.Add(time.Until(late) + lookAfter)
+// younger reports whether a message was posted since the start.
+func (r *restored) younger(ts string) bool {
+	_, late, told := r.slack.Now()
+	at, ok := slackapi.TimeOf(ts)
+	return told && ok && at.After(r.gap.To.Add(time.Until(late)+lookAfter))
 }
 
-func (r *restored) at(place slackapi.Place) (map[string]slackapi.Posted, bool) {
+func (r *restored) at(place slackapi.Place) (read shownAt, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	read, known := r.read[place]
+	read, known = r.read[place]
 	return read, known
 }
 
 // recognise settles what a channel shows already of what waits for it, or is being posted. It reads back what was not read
-// since the start, but for most places and no further. Where that can't be read it is as if it were empty; that is logged and
-// counted. The error is the store's, or ctx's.
+// since the start, at most so many places. Where that can't be read it is as if it were empty; that is logged, once a channel,
+// and counted. The error is the store's, or ctx's.
 func (r *restored) recognise(ctx context.Context, channel string, items []item, most int, patience slackapi.Patience, parts func(item) int) (settled int, err error) {
-	if !r.inGap() {
+	if r.over() {
 		return 0, nil
 	}
-	var found []outbox.Recognised
 	reads := 0
+	read := func(place slackapi.Place) (read shownAt, known bool, err error) {
+		if read, known = r.at(place); !known {
+			reads++
+			read, err = r.look(ctx, place, patience)
+		}
+		return read, true, err
+	}
+	var found []outbox.Recognised
 	for _, it := range items {
 		if reads >= most {
 			break
 		}
-		for _, place := range r.places(channel, &it.Delivery) {
-			read, known := r.at(place)
-			if !known {
-				if read, err = r.look(ctx, place, patience); err != nil {
-					return 0, err
-				}
-				reads++
-			}
-			m, shown := read[r.sign(channel, &it.Delivery)]
-			if !shown {
-				continue
-			}
-			one := outbox.Recognised{Delivery: it.Delivery, Post: m.ID, Holds: len(strings.Fields(m.Shown)), Shown: outbox.Shown{TS: m.TS, Thread: m.Thread}}
-			if one.Holds == 1 {
-				one.Shown.Parts = parts(it)
-			}
-			found = append(found, one)
-			break
+		m, shown, _, err := r.find(channel, &it.Delivery, read)
+		if err != nil {
+			return 0, err
 		}
+		if !shown {
+			continue
+		}
+		one := outbox.Recognised{Delivery: it.Delivery, Post: m.ID, Holds: len(strings.Fields(m.Shown)), Shown: outbox.Shown{TS: m.TS, Thread: m.Thread}}
+		if one.Holds == 1 {
+			one.Shown.Parts = parts(it)
+		}
+		found = append(found, one)
 	}
 	if len(found) == 0 {
 		return 0, nil
 	}
-	settled, err = r.store.Recognise(ctx, channel, found, outbox.Tick{At: time.Now()})
+	settled, err = r.store.Recognise(ctx, channel, found, outbox.Tick{At: time.Now()}, r.gap.To)
 	if err == nil && settled > 0 {
 		r.metrics.unsure.WithLabelValues("found").Add(float64(settled))
 		r.log.InfoContext(ctx, "found in slack, though the store didn't know", "channel", r.channels.name(channel), "deliveries", settled)
@@ -235,47 +301,67 @@ func (r *restored) recognise(ctx context.Context, channel string, items []item, 
 	return settled, err
 }
 
-// again has what could not be read of a channel be read again, once the channel may be another.
+// again has a channel that could not be read be read again: it may be another by now, or the bot a member of it.
 func (r *restored) again(channel string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for place := range r.shut {
-		if place.Channel == channel {
-			delete(r.shut, place)
-			delete(r.read, place)
-		}
+	if r.unreadable[channel] {
+		delete(r.unreadable, channel)
+		maps.DeleteFunc(r.read, func(place slackapi.Place, _ shownAt) bool { return place.Channel == channel })
 	}
 }
 
 // look reads a place back. The error is ctx's.
-func (r *restored) look(ctx context.Context, place slackapi.Place, patience slackapi.Patience) (map[string]slackapi.Posted, error) {
+func (r *restored) look(ctx context.Context, place slackapi.Place, patience slackapi.Patience) (read shownAt, err error) {
 	if _, _, told := r.slack.Now(); !told {
 		r.slack.Answers(ctx)
 	}
-	until := r.until()
-	posted, o := readHistory(ctx, r.channels, place.Channel, func() ([]slackapi.Posted, slackapi.Outcome) {
-		return r.slack.Posted(ctx, patience, place, r.gap.From.Add(-lookBefore), until)
-	})
+	_, late, _ := r.slack.Now()
+	find := func() ([]slackapi.Posted, slackapi.Outcome) {
+		return r.slack.Posted(ctx, patience, place, r.gap.From.Add(-lookBefore), late.Add(clocksMost))
+	}
+	r.mu.Lock()
+	before := r.unreadable[place.Channel]
+	r.mu.Unlock()
+	var posted []slackapi.Posted
+	var o slackapi.Outcome
+	if before {
+		patience.For = readLeast // a channel may have many threads
+		posted, o = find()
+	} else {
+		posted, o = readHistory(ctx, r.channels, place.Channel, find)
+	}
+	unreadable := false
 	switch {
 	case o.Kind == slackapi.Stopped:
-		return nil, o.Err
+		return read, o.Err
 	case o.Kind == slackapi.RefusedThread: // what was replied to is gone, and with it the replies
 	case o.Kind != slackapi.Sent:
+		unreadable = true
 		r.metrics.unsure.WithLabelValues("unreadable").Inc()
+		if before {
+			break
+		}
 		r.log.WarnContext(ctx, "history can't be read, so what the store doesn't know of may be posted again",
 			"channel", r.channels.name(place.Channel), "err", o.Reason(), "todo", "invite the bot (/invite @allo-slack) and reinstall the app with slack-app.yaml")
 	}
-	read := map[string]slackapi.Posted{}
+	read = shownAt{map[string]slackapi.Posted{}, map[string][]string{}}
 	for _, m := range posted {
-		for _, signature := range strings.Fields(m.Shown) {
-			read[signature] = m
+		if !ourID.MatchString(m.ID) {
+			continue // none of ours, whatever else was copied from one
+		}
+		for _, word := range strings.Fields(m.Shown) {
+			signature, thread, _ := strings.Cut(word, threadMark)
+			if was, again := read.by[signature]; !again || m.TS < was.TS { // who copies ours does so later
+				read.by[signature] = m
+			}
+			if thread != "" && m.Thread == "" {
+				read.opened[thread] = append(read.opened[thread], m.TS)
+			}
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.read[place] = read
-	if o.Kind != slackapi.Sent && o.Kind != slackapi.RefusedThread {
-		r.shut[place] = true
-	}
+	r.read[place], r.unreadable[place.Channel] = read, before || unreadable
 	return read, nil
 }

@@ -171,6 +171,7 @@ func (w *worker) recognise(ctx context.Context, items []item, most int) (settled
 		func(it item) int { return w.messages.parts(ctx, it) })
 	if settled > 0 {
 		w.healed(ctx)
+		signal(w.updates)
 		w.metrics.shown.Add(float64(settled))
 	}
 	return settled, err

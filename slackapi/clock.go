@@ -46,11 +46,19 @@ func (c *slackClock) heardDate(date string) {
 
 // heardTS notes the ts of a message that Slack took just now.
 func (c *slackClock) heardTS(ts string) {
-	if seconds, err := strconv.ParseFloat(ts, 64); err == nil && seconds > 0 && seconds < 1e11 {
+	if said, ok := TimeOf(ts); ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.ts = clockReading{time.UnixMicro(int64(seconds * 1e6)), time.Now()}
+		c.ts = clockReading{said, time.Now()}
 	}
+}
+
+// TimeOf returns when Slack took a message, by its ts; it is false for what is none.
+func TimeOf(ts string) (time.Time, bool) {
+	if seconds, err := strconv.ParseFloat(ts, 64); err == nil && seconds > 0 && seconds < 1e11 {
+		return time.UnixMicro(int64(seconds * 1e6)), true
+	}
+	return time.Time{}, false
 }
 
 // now returns between which times Slack's clock is. It is false as long as Slack hasn't told anything: then it is ours.
