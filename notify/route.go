@@ -42,7 +42,8 @@ type router struct {
 	updates  chan<- struct{} // something is to be updated
 	appended <-chan struct{} // something was appended
 
-	later map[int64]time.Time // events that could not be routed, and when they are tried again
+	later   map[int64]time.Time // events that could not be routed, and when they are tried again
+	stories map[string]story    // what was said of the things that the events are about that are routed now
 }
 
 // run routes until ctx ends.
@@ -72,7 +73,8 @@ func (r *router) run(ctx context.Context) {
 type decided struct {
 	outbox.Routing
 	event outbox.Event
-	rule  string // that mutes it
+	said  allo.Event // the same, read; without a topic if it can't be
+	rule  string     // that mutes it
 }
 
 // once routes what was appended by now, at most routeMost, and returns how many events that were. The error is the store's,
@@ -85,8 +87,10 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 	}
 	var batch []decided
 	about := map[string]bool{} // what the batch decides about: things, and who asks
+	r.stories = map[string]story{}
 	flush := func() error {
 		err := r.commit(ctx, batch, now)
+		r.learn(batch)
 		batch = nil
 		clear(about)
 		return err
@@ -110,7 +114,10 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 		var d decided
 		var of []string
 		broken := guard(func() {
-			event := read(ctx, r.log, e)
+			event := allo.Event{}
+			if e.Kind == outbox.Allo {
+				event = read(ctx, r.log, e)
+			}
 			of = []string{e.Key, e.About, asking + asks(&event)}
 			if about[e.Key] || about[e.About] || about[asking+answers(&event)] {
 				// What is decided about this one depends on what was decided about those, once that is in the store.
@@ -118,7 +125,7 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 					return
 				}
 			}
-			d, err = r.decide(ctx, e, event, now)
+			d, err = r.decide(ctx, e, event)
 		})
 		switch {
 		case broken != nil:
@@ -135,6 +142,24 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 		}
 	}
 	return n, flush()
+}
+
+// learn adds what was routed to what is known to have been said. What may have been routed otherwise is read again.
+func (r *router) learn(batch []decided) {
+	for _, d := range batch {
+		s, known := r.stories[d.event.About]
+		_, waits := r.later[d.event.ID]
+		if !known || d.event.About == "" {
+			delete(r.stories, d.event.Key)
+			continue
+		}
+		if waits || d.said.Topic == "" || s.first == nil || s.first.New {
+			delete(r.stories, d.event.About)
+			continue
+		}
+		s.later = append(s.later, d.said)
+		r.stories[d.event.About] = s
+	}
 }
 
 // commit commits what was decided about events or, where that fails for one of them, about each of them by itself. The
@@ -225,8 +250,8 @@ func (r *router) tell(ctx context.Context, d decided, effect outbox.Effect) {
 }
 
 // decide decides about one event: where it goes itself and, if it is about a call, what is new of that call.
-func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, now time.Time) (d decided, err error) {
-	d = decided{event: e, Routing: outbox.Routing{Event: e.ID}}
+func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event) (d decided, err error) {
+	d = decided{event: e, said: event, Routing: outbox.Routing{Event: e.ID}}
 	if e.Kind == outbox.Note {
 		sendTo(&d, r.rules().OpsChannel)
 		return d, nil
@@ -235,9 +260,14 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, n
 	if e.About != "" {
 		thing = e.About
 	}
-	call, err := storyOf(ctx, r.store, r.log, thing)
-	if err != nil {
-		return d, err
+	call, known := r.stories[thing]
+	if !known {
+		if call, err = storyOf(ctx, r.store, r.log, thing); err != nil {
+			return d, err
+		}
+		if e.About != "" {
+			r.stories[thing] = call
+		}
 	}
 	retold := e.About != "" && event.Topic == allo.CallReceived && call.first != nil
 	switch {
@@ -251,7 +281,7 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, n
 	if err != nil || e.About == "" || call.first == nil || call.first.New {
 		return d, err
 	}
-	if err := r.again(ctx, &d, call, event, now); err != nil {
+	if err := r.again(ctx, &d, call, event); err != nil {
 		return d, err
 	}
 	if retold && len(d.Decisions) > 0 {
@@ -311,29 +341,24 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 
 // again decides about a call that was routed before, now that something more was said of it. Nothing is decided where that
 // says nothing new: neither of what the call is, nor of what it was in between.
-func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event, now time.Time) error {
+func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event) error {
 	with := story{event: s.event, later: append(slices.Clip(s.later), more)}
-	states, news := with.statesBy(more)
+	states, before, after := with.statesBy(more)
 	if len(states) == 0 {
 		return nil
 	}
-	after := with.known()
+	news := !after.Says(&before)
 	of := outbox.Decision{Event: s.first.ID, Marks: marks(&after, s.first.Received), Quiet: !news}
 	if news {
 		of.Retold = chain(&after)
-		before := s.known().Call
-		of.Parts = !slices.Equal(before.Transcript, after.Call.Transcript) || before.TranscriptText != after.Call.TranscriptText
+		of.Parts = !slices.Equal(before.Call.Transcript, after.Call.Transcript) || before.Call.TranscriptText != after.Call.TranscriptText
 		var err error
 		if of.Touched, err = r.answered(ctx, of.Event, of.Marks); err != nil {
 			return err
 		}
 	}
 	if d.event.Received.Sub(since(&after, s.first.Received)) <= rulesAsked {
-		a := r.ask(ctx, *s.first, states)
-		if !news { // it was muted in between, and isn't for that now
-			a = answer{targets: a.targets}
-		}
-		if err := a.decide(&of); err != nil {
+		if err := r.ask(ctx, *s.first, states).decide(&of); err != nil {
 			return err
 		}
 	}

@@ -52,19 +52,20 @@ func (s story) states() []allo.Event {
 }
 
 // statesBy are those of the states that would be others if one thing had not been said, which is not all that was said, and,
-// if there are any, the last of all states. news reports whether that would be another, too.
-func (s story) statesBy(one allo.Event) (states []allo.Event, news bool) {
+// if there are any, the last of all states: what it is known to be now, which it was not before where that would be another,
+// too.
+func (s story) statesBy(one allo.Event) (states []allo.Event, before, now allo.Event) {
 	said, first := s.inOrder()
 	at := slices.IndexFunc(said, func(e allo.Event) bool { return e.Order == one.Order })
 	rest := slices.Delete(slices.Clone(said), at, at+1)
 	told := 1 + slices.IndexFunc(rest, s.tells)
 	for n := max(at+1, first); n <= len(said); n++ {
-		with, without := fold(said[:n]), fold(rest[:max(n-1, told)])
-		if news = !with.Says(&without); news || n == len(said) && len(states) > 0 {
-			states = append(states, with)
+		now, before = fold(said[:n]), fold(rest[:max(n-1, told)])
+		if !now.Says(&before) || n == len(said) && len(states) > 0 {
+			states = append(states, now)
 		}
 	}
-	return states, news
+	return states, before, now
 }
 
 // inOrder is all that was said, in its order, and how much of that makes the first state.
