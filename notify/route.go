@@ -28,7 +28,7 @@ const (
 	// doesn't want them posted anew. Later it only updates its messages.
 	rulesAsked = 24 * time.Hour
 	// statesMost is how many states of a call rules are asked about at once, the latest ones.
-	statesMost = 50
+	statesMost = 20
 )
 
 // router decides what follows from each event that was appended, in the order in which they came in, alone: of the event
@@ -44,6 +44,7 @@ type router struct {
 
 	later   map[int64]time.Time // events that could not be routed, and when they are tried again
 	stories map[string]story    // what was said of the things that the events are about that are routed now
+	covered map[int64]bool      // those of the events of whose news of a call is decided already; true if there are any
 }
 
 // run routes until ctx ends.
@@ -87,15 +88,16 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 	}
 	var batch []decided
 	about := map[string]bool{} // what the batch decides about: things, and who asks
-	r.stories = map[string]story{}
+	r.stories, r.covered = map[string]story{}, map[int64]bool{}
 	flush := func() error {
 		err := r.commit(ctx, batch, now)
 		r.learn(batch)
 		batch = nil
 		clear(about)
+		clear(r.covered)
 		return err
 	}
-	for _, e := range list {
+	for i, e := range list {
 		n++
 		switch e.Kind {
 		case outbox.Allo, outbox.Note:
@@ -119,13 +121,14 @@ func (r *router) once(ctx context.Context, now time.Time) (n int, err error) {
 				event = read(ctx, r.log, e)
 			}
 			of = []string{e.Key, e.About, asking + asks(&event)}
-			if about[e.Key] || about[e.About] || about[asking+answers(&event)] {
+			_, covered := r.covered[e.ID]
+			if about[e.Key] || about[e.About] && !covered || about[asking+answers(&event)] {
 				// What is decided about this one depends on what was decided about those, once that is in the store.
 				if err = flush(); err != nil {
 					return
 				}
 			}
-			d, err = r.decide(ctx, e, event)
+			d, err = r.decide(ctx, e, event, list[i+1:])
 		})
 		switch {
 		case broken != nil:
@@ -186,9 +189,17 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 		r.postpone(ctx, batch[0].event, now, err)
 		return nil
 	}
-	for i := range batch {
+	waits := map[string]bool{} // calls of which the news that stand with one event are to be committed first
+	for i, d := range batch {
+		if of := d.event.About; waits[of] {
+			r.later[d.event.ID] = now.Add(routeAgain)
+			continue
+		}
 		if err := r.commit(ctx, batch[i:i+1], now); err != nil {
 			return err
+		}
+		if _, failed := r.later[d.event.ID]; failed && d.event.About != "" {
+			waits[d.event.About] = true
 		}
 	}
 	return nil
@@ -249,8 +260,9 @@ func (r *router) tell(ctx context.Context, d decided, effect outbox.Effect) {
 	}
 }
 
-// decide decides about one event: where it goes itself and, if it is about a call, what is new of that call.
-func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event) (d decided, err error) {
+// decide decides about one event: where it goes itself and, if it is about a call, what is new of that call, with all that
+// the events behind it say.
+func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, behind []outbox.Event) (d decided, err error) {
 	d = decided{event: e, said: event, Routing: outbox.Routing{Event: e.ID}}
 	if e.Kind == outbox.Note {
 		sendTo(&d, r.rules().OpsChannel)
@@ -281,10 +293,24 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event) (
 	if err != nil || e.About == "" || call.first == nil || call.first.New {
 		return d, err
 	}
-	if err := r.again(ctx, &d, call, event); err != nil {
-		return d, err
+	news, covered := r.covered[e.ID]
+	if !covered {
+		more := []allo.Event{event}
+		ids := []int64{e.ID}
+		for _, b := range behind {
+			if b.About == e.About && b.Kind == outbox.Allo {
+				more, ids = append(more, read(ctx, r.log, b)), append(ids, b.ID)
+			}
+		}
+		if err := r.again(ctx, &d, call, more); err != nil {
+			return d, err
+		}
+		news = slices.ContainsFunc(d.Decisions, func(of outbox.Decision) bool { return of.Event == call.first.ID })
+		for _, id := range ids {
+			r.covered[id] = news
+		}
 	}
-	if retold && len(d.Decisions) > 0 {
+	if retold && news {
 		d.Fate = outbox.Amended
 	}
 	return d, nil
@@ -339,10 +365,10 @@ func (r *router) first(ctx context.Context, d *decided, s story) error {
 	return err
 }
 
-// again decides about a call that was routed before, now that something more was said of it. Nothing is decided where that
-// says nothing new: neither of what the call is, nor of what it was in between.
-func (r *router) again(ctx context.Context, d *decided, s story, more allo.Event) error {
-	with := story{event: s.event, later: append(slices.Clip(s.later), more)}
+// again decides about a call that was routed before, now that more was said of it. Nothing is decided where that says nothing
+// new: neither of what the call is, nor of what it was in between.
+func (r *router) again(ctx context.Context, d *decided, s story, more []allo.Event) error {
+	with := story{event: s.event, later: append(slices.Clip(s.later), more...)}
 	states, before, after := with.statesBy(more)
 	if len(states) == 0 {
 		return nil

@@ -51,16 +51,25 @@ func (s story) states() []allo.Event {
 	return states
 }
 
-// statesBy are those of the states that would be others if one thing had not been said, which is not all that was said, and,
-// if there are any, the last of all states: what it is known to be now, which it was not before where that would be another,
-// too.
-func (s story) statesBy(one allo.Event) (states []allo.Event, before, now allo.Event) {
+// statesBy are those of the states that would be others if some of what was said later had not been, and, if there are any,
+// the last of all states: what it is known to be now, which it was not before where that would be another, too.
+func (s story) statesBy(more []allo.Event) (states []allo.Event, before, now allo.Event) {
+	isNew := map[int64]bool{}
+	for _, e := range more {
+		isNew[e.Order] = true
+	}
 	said, first := s.inOrder()
-	at := slices.IndexFunc(said, func(e allo.Event) bool { return e.Order == one.Order })
-	rest := slices.Delete(slices.Clone(said), at, at+1)
+	rest := slices.DeleteFunc(slices.Clone(said), func(e allo.Event) bool { return isNew[e.Order] })
 	told := 1 + slices.IndexFunc(rest, s.tells)
-	for n := max(at+1, first); n <= len(said); n++ {
-		now, before = fold(said[:n]), fold(rest[:max(n-1, told)])
+	old := 0 // how much of rest is in said[:n]
+	for n := 1; n <= len(said); n++ {
+		if !isNew[said[n-1].Order] {
+			old++
+		}
+		if n < first || n == old {
+			continue
+		}
+		now, before = fold(said[:n]), fold(rest[:max(old, told)])
 		if !now.Says(&before) || n == len(said) && len(states) > 0 {
 			states = append(states, now)
 		}

@@ -199,7 +199,7 @@ func TestAnyOrderEndsTheSame(t *testing.T) {
 				}
 				s.later = append(s.later, e)
 				if s.first != nil {
-					states, _, _ := s.statesBy(e)
+					states, _, _ := s.statesBy([]allo.Event{e})
 					ask(states)
 				}
 			}
