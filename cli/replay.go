@@ -68,18 +68,11 @@ func (p *program) replay(ctx context.Context, ids []string, all bool, from, to s
 // answerMost is how long the bot is waited for.
 const answerMost = 30 * time.Second
 
-// replayed has deliveries sent again: by the bot that has the store open or, if there is none, at once.
+// replayed has deliveries sent again: by the bot that has the store open or, if there is none, or none any more, at once.
 func replayed(ctx context.Context, store *outbox.Store, sel outbox.Selection) (outbox.Replayed, error) {
-	mine, err := store.Take()
-	if err != nil {
-		return outbox.Replayed{}, err
-	}
 	request, err := store.Request(ctx, sel, time.Now())
 	if err != nil {
 		return outbox.Replayed{}, err
-	}
-	if mine {
-		return store.CarryOut(ctx, request, time.Now())
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -87,6 +80,15 @@ func replayed(ctx context.Context, store *outbox.Store, sel outbox.Selection) (o
 	for {
 		if done, carriedOut, err := store.Answer(ctx, request); err != nil || carriedOut {
 			return done, err
+		}
+		switch mine, err := store.Take(); {
+		case err != nil:
+			return outbox.Replayed{}, err
+		case mine:
+			if _, err := store.CarryOut(ctx, request, time.Now()); err != nil {
+				return outbox.Replayed{}, err
+			}
+			continue // a bot may have done it before it ended
 		}
 		select {
 		case <-ticker.C:
