@@ -69,7 +69,7 @@ func (n *Notifier) accept(ctx context.Context, e *allo.Event, recovered bool) (d
 // knows reports whether a call would say nothing new. Without it, each look at recent calls would keep all of them once
 // more.
 func (n *Notifier) knows(ctx context.Context, e *allo.Event) (bool, error) {
-	s, err := storyOf(ctx, n.store, n.log, e.Identity().Key)
+	s, err := storyOf(ctx, n.store, n.log, e.Identity().Key, 0)
 	if err != nil || s.first == nil {
 		return false, err
 	}

@@ -34,7 +34,7 @@ func (r *router) decide(ctx context.Context, e outbox.Event, event allo.Event, b
 	}
 	call, known := r.stories[thing]
 	if !known {
-		if call, err = storyOf(ctx, r.store, r.log, thing); err != nil {
+		if call, err = storyOf(ctx, r.store, r.log, thing, e.ID); err != nil {
 			return d, err
 		}
 		if e.About != "" {

@@ -16,9 +16,9 @@ type story struct {
 	later []allo.Event  // what was said of it later, as far as that is routed
 }
 
-// storyOf reads what was said of the thing that has a key.
-func storyOf(ctx context.Context, store *outbox.Store, log *slog.Logger, key string) (story, error) {
-	said, err := store.Said(ctx, key)
+// storyOf reads what was said of the thing that has a key, but for an event, by its id, which who asks has already.
+func storyOf(ctx context.Context, store *outbox.Store, log *slog.Logger, key string, but int64) (story, error) {
+	said, err := store.Said(ctx, key, but)
 	if err != nil {
 		return story{}, err
 	}
@@ -111,6 +111,6 @@ func known(ctx context.Context, store *outbox.Store, log *slog.Logger, e outbox.
 	if event.Topic != allo.CallReceived {
 		return event, nil
 	}
-	s, err := storyOf(ctx, store, log, e.Key)
+	s, err := storyOf(ctx, store, log, e.Key, e.ID)
 	return allo.Fold(event, s.later...), err
 }

@@ -138,16 +138,16 @@ func (s *Store) Unrouted(ctx context.Context, limit, maxBytes int, but ...int64)
 	return list, nil
 }
 
-const saidQuery = selectEvents + `WHERE e.id = (SELECT event FROM dedupe WHERE key = ?1) AND e.about = ''
+const saidQuery = selectEvents + `WHERE e.id = (SELECT event FROM dedupe WHERE key = ?1) AND e.about = '' AND e.id <> ?2
 UNION ALL ` + selectEvents + `WHERE e.about = ?1 AND e.about <> ''`
 
-// Said returns all that was said of one thing: the first event that has a key, if there is one, and those about it, in no
-// order.
-func (s *Store) Said(ctx context.Context, key string) ([]Event, error) {
+// Said returns all that was said of one thing: the first event that has a key, if there is one, unless it is that with an id,
+// which who asks has already, and those about it, in no order.
+func (s *Store) Said(ctx context.Context, key string, but int64) ([]Event, error) {
 	if key == "" {
 		return nil, nil
 	}
-	list, err := s.events(ctx, everything, saidQuery, key)
+	list, err := s.events(ctx, everything, saidQuery, key, but)
 	if err != nil {
 		return nil, fmt.Errorf("reading what was said of an event: %w", err)
 	}

@@ -21,7 +21,7 @@ func said(key, saying string) Entry {
 
 func mustSaid(t testing.TB, s *Store, key string) []Event {
 	t.Helper()
-	list, err := s.Said(t.Context(), key)
+	list, err := s.Said(t.Context(), key, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func TestARepeatIsRecognised(t *testing.T) {
 	if !again.Duplicate {
 		t.Errorf("again: %+v, want a duplicate", again)
 	}
-	if said, err := s.Said(t.Context(), "CALL_RECEIVED:c1"); err != nil || len(said) != 1 || said[0].ID != first.ID {
+	if said, err := s.Said(t.Context(), "CALL_RECEIVED:c1", 0); err != nil || len(said) != 1 || said[0].ID != first.ID {
 		t.Errorf("said: %+v, %v; want the first, %d", said, err, first.ID)
 	}
 	s.Close()

@@ -202,7 +202,7 @@ func TestWhatIsUnavailableSaysSo(t *testing.T) {
 			if err := overwrite(path, pageSize, info.Size()-pageSize); err != nil {
 				t.Fatal(err)
 			}
-			_, err = s.Said(t.Context(), "CALL_RECEIVED:1")
+			_, err = s.Said(t.Context(), "CALL_RECEIVED:1", 0)
 			return err
 		},
 	} {
