@@ -282,8 +282,12 @@ func (r *run) failed(all [][]event) int {
 			if line == "" {
 				continue
 			}
-			if err := json.Unmarshal([]byte(line), &f); err != nil || f.State != "set aside" || !strings.HasPrefix(f.Reason, "invalid_blocks") {
+			err := json.Unmarshal([]byte(line), &f)
+			switch {
+			case err != nil || !strings.HasPrefix(f.Reason, "invalid_blocks"):
 				r.t.Errorf("failed lists %s (%v), want only what Slack refused", line, err)
+				continue
+			case f.State != "set aside":
 				continue
 			}
 			got[f.Channel]++
