@@ -185,7 +185,7 @@ func (r *router) commit(ctx context.Context, batch []decided, now time.Time) err
 	waits := map[string]bool{} // calls of which the news that stand with one event are to be committed first
 	for i, d := range batch {
 		if of := d.event.About; waits[of] {
-			r.later[d.event.ID] = now.Add(routeAgain)
+			r.postpone(ctx, d.event, now, err)
 			continue
 		}
 		if err := r.commit(ctx, batch[i:i+1], now); err != nil {

@@ -21,7 +21,8 @@ var ErrPosting = errors.New("slack may have a message in the channel that had th
 // Resolve commits which id a reference stands for, and moves what waits, or is set aside, under the reference to the
 // id, keeping its order: also what waits for the id that the reference stood for before, as a channel that was made anew
 // has another, unless one of the others stands for either: names that change places move nothing. What the channel has already, under another of its
-// names, it doesn't get again; a channel that has another one in its place keeps a row of what went there. The error is ErrPosting if what waits can't be moved yet; then nothing is changed.
+// names, it doesn't get again; a channel that has another one in its place keeps a row of what went there. The error is
+// ErrPosting if what waits can't be moved yet; then nothing is changed.
 func (s *Store) Resolve(ctx context.Context, now time.Time, stricter Stricter, c Channel, others ...string) error {
 	err := s.writer.do(ctx, func(t *tx) error {
 		if err := succeed(t, c, others, stricter, millis(now)); err != nil {

@@ -8,32 +8,23 @@ type Stricter func(options, than string) (string, error)
 // deliver lets an event wait for channels that never had it, and has those that have it keep back what the routes' options
 // do.
 func deliver(t *tx, d Decision, stricter Stricter, now int64) (added []string, changed bool, err error) {
-	for _, r := range d.Routes {
+	for i, r := range slices.Concat(d.Routes, d.Spared) {
 		// Inside the transaction: between two of them Slack may have told the channel's id.
 		channel, err := idOf(t, r.Channel)
 		if err != nil {
 			return nil, false, err
 		}
-		// Two names for one channel: it never gets an event twice.
-		n, err := t.changed(`INSERT INTO deliveries (event, channel, rule, options, state, at) VALUES (?, ?, ?, ?, 'waiting', ?)
-			ON CONFLICT (event, channel, part) DO NOTHING`, d.Event, channel, r.Rule, r.Options, now)
-		if err != nil {
-			return nil, false, err
-		}
-		if n > 0 {
-			added = append(added, channel)
-			continue
-		}
-		kept, err := keepBack(t, d.Event, channel, r.Options, stricter)
-		if err != nil {
-			return nil, false, err
-		}
-		changed = changed || kept
-	}
-	for _, r := range d.Spared {
-		channel, err := idOf(t, r.Channel)
-		if err != nil {
-			return nil, false, err
+		if i < len(d.Routes) {
+			// Two names for one channel: it never gets an event twice.
+			n, err := t.changed(`INSERT INTO deliveries (event, channel, rule, options, state, at) VALUES (?, ?, ?, ?, 'waiting', ?)
+				ON CONFLICT (event, channel, part) DO NOTHING`, d.Event, channel, r.Rule, r.Options, now)
+			if err != nil {
+				return nil, false, err
+			}
+			if n > 0 {
+				added = append(added, channel)
+				continue
+			}
 		}
 		kept, err := keepBack(t, d.Event, channel, r.Options, stricter)
 		if err != nil {
